@@ -1,0 +1,43 @@
+# Every target installs what it needs: nothing here depends on something a person installed by hand.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xstilts
+UV := .tools/bin/uv
+BIN := .venv/bin
+DEPTHS ?= 1
+
+.PHONY: help setup demo inputs test test-fast lint lock clean
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/installed ## install uv into .tools and everything else, from hashed locks, into .venv
+
+$(UV): locks/uv.txt
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install -q --require-hashes -r locks/uv.txt
+	@touch $@
+
+.venv/installed: $(UV) locks/dev.txt locks/build.txt core/pyproject.toml operator/pyproject.toml trainer/pyproject.toml
+	$(UV) venv -q --clear --python $(PYTHON) .venv
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r locks/dev.txt -r locks/build.txt
+	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e core -e operator -e trainer
+	@touch $@
+
+lock: $(UV) ## resolve the dependencies anew into locks/
+	scripts/lock.sh
+
+lint: setup ## formatting, style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-fast: setup ## the unit tests
+	$(BIN)/pytest -m "not slow"
+
+test: setup lint ## every check and test
+	$(BIN)/pytest
+
+clean: ## remove what was installed and made here (not the store)
+	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

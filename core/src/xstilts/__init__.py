@@ -1,0 +1,1 @@
+"""Cross-lingual transfer experiments: from a TransferExperiment to an XTREME table."""

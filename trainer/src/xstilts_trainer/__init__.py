@@ -1,0 +1,1 @@
+"""The trainer of one stage: fine-tuning, zero-shot evaluation, retrieval."""
