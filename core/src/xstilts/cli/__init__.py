@@ -1,0 +1,52 @@
+"""The command line: one command a file, registered here by one line each.
+
+A command is a function of its options that calls the library and prints; input that is wrong leaves as a
+`xstilts.errors.UserError`, which `xstilts.cli.errors` turns into lines on stderr and exit code 64.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from xstilts.cli.errors import CommandGroup
+
+app = typer.Typer(
+    name="xstilts",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain text: the same in a terminal, a log and a manual
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xstilts {version('xstilts')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _xstilts(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Cross-lingual transfer experiments, from a TransferExperiment file to an XTREME table.
+
+    \b
+    Examples:
+      xstilts validate experiment.yaml
+      xstilts plan experiment.yaml
+      xstilts run experiment.yaml
+    """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
+
+
+def main() -> None:
+    """The `xstilts` program."""
+    app()
