@@ -1,0 +1,1 @@
+"""From data files to batches: examples, token ids, windows, training order and task mixing."""
