@@ -1,8 +1,11 @@
-"""What every test may need: the repository's root and the real slices, where they are."""
+"""What every test may need: the repository's root, a real encoder, and the real slices, where they are."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,25 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data slices are not here: {folder} (set XSTILTS_DATA)")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def encoder_dir() -> Path:
+    """A real multilingual encoder: multilingual-e5-small cut to two layers, with its tokenizer. Read only.
+
+    Taken from the cache of scripts/encoder.py, which makes it from hashed packages where it is absent.
+    """
+    script = REPOSITORY / "scripts" / "encoder.py"
+    made = subprocess.run(
+        [sys.executable, script, "e5-small", "--layers", "2"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return Path(made.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def tokenizer_dir(encoder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tokenizer of `encoder_dir` alone (XLM-R's, 250,002 pieces): tokenizer.json and tokenizer_config.json."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(encoder_dir / name, folder / name)
+    return folder
