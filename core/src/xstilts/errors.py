@@ -46,3 +46,9 @@ class DataError(UserError):
 
 class StoreError(UserError):
     """An artifact or an input in the store is missing, damaged or not the one that was named."""
+
+
+class UnavailableError(UserError):
+    """Something outside (the hub, an object store) did not answer. Worth another try: nothing is wrong here."""
+
+    exit_code = EXIT_FAILED

@@ -77,7 +77,6 @@ class Slice(Model):
     id_prefix: str | None = None  # keep only rows whose id begins so (TyDiQA: "english-")
     drop_label: int | None = None  # rows without a gold label (SNLI: -1)
     rename: dict[str, str] = Field(default_factory=dict)  # hub column -> our column
-    nested: str | None = None  # the column that holds all languages of a row (facebook/xnli all_languages)
 
 
 class DataFile(Model):

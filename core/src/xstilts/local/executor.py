@@ -1,0 +1,121 @@
+"""Run the stages of a plan as subprocesses: start what is ready, stop in good order, lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from xstilts.errors import EXIT_INTERRUPTED
+from xstilts.local.process import Outcome, Progress, StageProcess
+from xstilts.local.schedule import State, block, ready
+from xstilts.stage import Stage
+
+RESUMES = 3  # a trainer that was interrupted by others than us is continued so often
+
+
+class Observer(Protocol):
+    """Who is told how a run goes (a terminal, a log, a test)."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage's process has been started."""
+
+    def progressed(self, stage: Stage, progress: Progress) -> None:
+        """A running stage says how far it is."""
+
+    def ended(self, stage: Stage, state: State, outcome: Outcome) -> None:
+        """A stage is done, failed or interrupted."""
+
+
+@dataclass
+class Run:
+    """What became of every stage of a run: its state, and the outcome of those that were started."""
+
+    states: dict[str, State]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+class Executor:
+    """Runs stages, parents first, at most `parallelism` at once."""
+
+    def __init__(
+        self,
+        process: Callable[[Stage], StageProcess],
+        *,
+        parallelism: int,
+        observer: Observer,
+    ) -> None:
+        self._make_process = process
+        self._parallelism = parallelism
+        self._observer = observer
+        self._processes: dict[str, StageProcess] = {}
+        self._stopping = False
+
+    async def run(self, stages: Sequence[Stage], states: Mapping[str, State]) -> Run:
+        """Run every waiting stage (`stages` come parents first) until nothing more can run.
+
+        SIGINT and SIGTERM stop it: running stages save and end, and the run is marked interrupted. A second
+        signal ends them at once.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            return await self._run(stages, Run(dict(states)))
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _run(self, stages: Sequence[Stage], run: Run) -> Run:
+        by_key = {stage.key: stage for stage in stages}
+        tasks: dict[asyncio.Task[Outcome], str] = {}
+        while True:
+            run.states = block(stages, run.states)
+            if not self._stopping:
+                for key in ready(stages, run.states)[: self._parallelism - len(tasks)]:
+                    run.states[key] = State.RUNNING
+                    tasks[asyncio.create_task(self._run_stage(by_key[key]))] = key
+            if not tasks:
+                break
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                key = tasks.pop(task)
+                outcome = task.result()
+                run.outcomes[key] = outcome
+                run.states[key] = self._state_of(outcome)
+                self._observer.ended(by_key[key], run.states[key], outcome)
+        run.interrupted = self._stopping
+        return run
+
+    async def _run_stage(self, stage: Stage) -> Outcome:
+        self._observer.started(stage)
+        for _ in range(RESUMES + 1):
+            process = self._processes[stage.key] = self._make_process(stage)
+            outcome = await process.run(lambda progress: self._observer.progressed(stage, progress))
+            del self._processes[stage.key]
+            if outcome.exit_code != EXIT_INTERRUPTED or self._stopping:
+                break
+        return outcome
+
+    def _state_of(self, outcome: Outcome) -> State:
+        if outcome.exit_code == 0 and outcome.result is not None:
+            return State.DONE
+        return State.INTERRUPTED if self._stopping else State.FAILED
+
+    def _stop(self) -> None:
+        again = self._stopping
+        self._stopping = True
+        for process in self._processes.values():
+            if again:
+                process.kill()
+            else:
+                process.stop()
+
+
+def log_file(folder: Path, stage: Stage) -> Path:
+    """Where a stage's output goes: one file a stage, attempts one after the other."""
+    return folder / "logs" / f"{stage.kind}-{stage.key[:12]}.log"
