@@ -1,0 +1,59 @@
+"""What the store asks of the place where it keeps things: a folder or an object store."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from xstilts.store.manifest import Contents
+
+
+class DamagedError(Exception):
+    """The files are not those that their manifest names; the message says which and how."""
+
+
+class Backend(Protocol):
+    """Paths are relative to `<root>/<namespace>/`, with `/` between their parts, and already checked (`layout`)."""
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """Relative path -> size in bytes of everything in a folder but hidden files; -1 for what is no plain file."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names directly in a folder, sorted; none where there is no such folder."""
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a small file."""
+
+    def workspace(self, kind: str, name: str) -> Path:
+        """The local folder `<kind>/<name>` for work under way, made where it is not there; it survives a crash."""
+
+    def publish(self, draft: Path, folder: str, contents: Contents) -> None:
+        """Bring a draft's files to a folder, and their manifest last; all or, for a reader, nothing.
+
+        Raises:
+            FileExistsError: the folder holds something already; what it held is unharmed.
+        """
+
+    def materialise(self, folder: str, contents: Contents) -> Path:
+        """A local folder that holds the files, every hash verified.
+
+        Raises:
+            DamagedError: a file is missing or another one.
+        """
+
+    def move(self, source: str, target: str) -> bool:
+        """Move a folder; False where it is not there (any more)."""
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder, so that it is never taken for whole on the way."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Wait until no other process holds the name, then hold it."""

@@ -1,0 +1,114 @@
+"""The store in a folder: a local disk, or a volume that several pods mount.
+
+Atomic is the renaming of a whole folder: a draft is written beside, synced to disk, and renamed to its place with its
+manifest in it. The draft, the artifact and what is set aside must lie on one file system, hence under one root.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from xstilts.store import layout
+from xstilts.store.backend import DamagedError
+from xstilts.store.files import damage, sync_folder, sync_tree, write_synced
+from xstilts.store.manifest import Contents
+
+
+class Folder:
+    """A backend (`xstilts.store.backend.Backend`) on a file system that renames folders atomically."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """See Backend."""
+        root = self._base / folder
+        found: dict[str, int] = {}
+        for here, folders, files in os.walk(root):
+            links = [name for name in folders if (Path(here) / name).is_symlink()]
+            for name in (*files, *links):
+                path = Path(here) / name
+                relative = path.relative_to(root).as_posix()
+                if not layout.is_hidden(relative):
+                    state = path.lstat()
+                    found[relative] = state.st_size if stat.S_ISREG(state.st_mode) else -1
+        return found
+
+    def names(self, folder: str) -> list[str]:
+        """See Backend."""
+        try:
+            return sorted(path.name for path in (self._base / folder).iterdir())
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: str) -> bytes:
+        """See Backend."""
+        return (self._base / path).read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        """See Backend."""
+        target = self._base / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(target, content)
+
+    def workspace(self, kind: str, name: str) -> Path:
+        """See Backend."""
+        folder = self._base / kind / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def publish(self, draft: Path, folder: str, contents: Contents) -> None:
+        """See Backend."""
+        target = self._base / folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        manifest = draft / layout.MANIFEST
+        manifest.unlink(missing_ok=True)  # of an attempt that came too late for another target
+        write_synced(manifest, contents.to_json())
+        sync_tree(draft)
+        try:
+            draft.rename(target)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise FileExistsError(target) from error
+            raise
+        sync_folder(target.parent)
+
+    def materialise(self, folder: str, contents: Contents) -> Path:
+        """See Backend. The folder itself: nothing is copied."""
+        path = self._base / folder
+        problem = damage(path, contents.files)
+        if problem:
+            raise DamagedError(problem)
+        return path
+
+    def move(self, source: str, target: str) -> bool:
+        """See Backend."""
+        (self._base / target).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (self._base / source).rename(self._base / target)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove(self, folder: str) -> None:
+        """See Backend."""
+        doomed = f"{layout.DRAFTS}/removed.{secrets.token_hex(8)}"
+        if self.move(folder, doomed):
+            shutil.rmtree(self._base / doomed)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """See Backend. The kernel gives the lock back when its process dies, however it dies."""
+        path = self._base / layout.LOCKS / f"{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, fallback_to_soft=False):  # a soft lock would outlive its process
+            yield

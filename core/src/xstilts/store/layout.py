@@ -1,0 +1,124 @@
+"""Where things lie under `<root>/<namespace>/`, and which names may be part of a path.
+
+    <key>/…files…, manifest.json                    an artifact, the output of a stage
+    inputs/<NAME>/<DIGEST>/…files…, manifest.json   a folder that `xstilts put` has put there
+    set-aside/<key or NAME>.<time>.<token>/…        what was found damaged, and set-aside.json saying why
+    drafts/…, checkpoints/<key>/…, locks/…          work under way
+
+Every name is checked before it becomes part of a path, so that nothing outside the namespace can be reached.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+from xstilts.errors import Problem, StoreError
+
+MANIFEST: Final = "manifest.json"
+REASON: Final = "set-aside.json"
+INPUTS: Final = "inputs"
+SET_ASIDE: Final = "set-aside"
+DRAFTS: Final = "drafts"
+CHECKPOINTS: Final = "checkpoints"
+LOCKS: Final = "locks"
+
+NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+INPUT_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_LONGEST_PATH = 512  # bytes; an object's whole name may have 1,024
+
+
+def is_key(name: str) -> bool:
+    """Whether a name can be a stage's key: 64 hexadecimal digits."""
+    return DIGEST.fullmatch(name) is not None
+
+
+def artifact(key: str) -> str:
+    """The folder of a stage's artifact.
+
+    Raises:
+        StoreError: the key is not 64 hexadecimal digits.
+    """
+    if not is_key(key):
+        raise StoreError(Problem("key", f"must be 64 hexadecimal digits (0-9, a-f), was {key!r}"))
+    return key
+
+
+def input_folder(name: str, digest: str) -> str:
+    """The folder of an input.
+
+    Raises:
+        StoreError: the name or the digest has another form.
+    """
+    return f"{INPUTS}/{input_name(name)}/{input_digest(digest)}"
+
+
+def input_name(name: str) -> str:
+    """The name itself, when it is one that an input may have.
+
+    Raises:
+        StoreError: it is not.
+    """
+    if INPUT_NAME.fullmatch(name) is None:
+        raise StoreError(
+            Problem(
+                "name",
+                "must be 1 to 128 letters (a-z, A-Z), digits, '.', '_' or '-', with a letter or digit "
+                f"at both ends, was {name!r}",
+            )
+        )
+    return name
+
+
+def input_digest(digest: str) -> str:
+    """The digest itself, when it is one.
+
+    Raises:
+        StoreError: it is not.
+    """
+    if DIGEST.fullmatch(digest) is None:
+        raise StoreError(Problem("digest", f"must be 64 hexadecimal digits (0-9, a-f), was {digest!r}"))
+    return digest
+
+
+def namespace(name: str) -> str:
+    """The namespace itself, when it has the form of a Kubernetes namespace.
+
+    Raises:
+        StoreError: it has not.
+    """
+    if NAMESPACE.fullmatch(name) is None:
+        raise StoreError(
+            Problem(
+                "namespace",
+                f"must be 1 to 63 lower-case letters, digits or '-', with no '-' at an end, was {name!r}",
+            )
+        )
+    return name
+
+
+def path_problem(path: str) -> str | None:
+    """What forbids a relative path as the name of a stored file, or None where nothing does.
+
+    Spaces, letters of any script and the characters `*?[]#%&` are names like others. Forbidden are what leads out of
+    the folder, what not every store can hold, and the store's own names.
+    """
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        return "must be a relative path without empty, '.' or '..' parts"
+    if path in {MANIFEST, REASON}:
+        return f"must not be {path}: the store writes its own"
+    if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
+        return "must hold no control character and no backslash"
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in path):  # a name that is not UTF-8 on the disk
+        return "must be a UTF-8 name"
+    if len(path.encode()) > _LONGEST_PATH:
+        return f"must be at most {_LONGEST_PATH} bytes long, was {len(path.encode())}"
+    return None
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a file is none of a folder's content: desktops, editors and version control leave such files anywhere."""
+    parts = PurePosixPath(path).parts
+    return any(part.startswith(".") for part in parts) or parts[-1] in {"Thumbs.db", "desktop.ini"}
