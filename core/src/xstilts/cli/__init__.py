@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.errors import CommandGroup
+from xstilts.cli.score import score
 
 app = typer.Typer(
     name="xstilts",
@@ -45,6 +46,9 @@ def _xstilts(
       xstilts plan experiment.yaml
       xstilts run experiment.yaml
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
+
+
+app.command()(score)
 
 
 def main() -> None:
