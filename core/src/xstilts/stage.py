@@ -56,20 +56,17 @@ class Pooling(StrEnum):
 
 
 class HubSource(Model):
-    """Files of a hub repository at a commit. `files` maps our `<split>.<language>` to what is read.
-
-    `revision` is a full commit; None only beside `unpinned` in the stage spec.
-    """
+    """A hub repository at a commit. `revision` is None only beside `unpinned` in the stage spec."""
 
     repository: str
-    revision: str | None
+    revision: str | None = None
 
 
 class Slice(Model):
     """Rows of one table of a hub data set: configuration, split, and which rows are kept."""
 
     repository: str
-    revision: str | None
+    revision: str | None = None
     config: str | None = None
     split: str
     language_column: str | None = None  # keep only rows whose column equals `language_value`
@@ -124,12 +121,17 @@ class ModelUse(Model):
 
 
 class TaskData(Model):
-    """A task's rows: `role` names a parent or an input; `split` is the file's split, `<split>.<language>.*`."""
+    """A task's rows: `role` names a parent or an input; `split` is the file's split, `<split>.<language>.*`.
+
+    `head` names the head of the checkpoint that answers, where it is not the task's own: XNLI is answered by the
+    head that was trained on MNLI. The languages are sorted.
+    """
 
     task: Task
     role: str
     split: str
     languages: tuple[str, ...] = ("en",)
+    head: str | None = None
 
 
 class Holdout(Model):
@@ -154,6 +156,28 @@ class Mixing(Model):
     temperature: str | None = None
 
 
+class Corpus(Model):
+    """Unlabelled text in one language: the column `text` of `<split>.<language>.*` in the folder of `role`."""
+
+    role: str
+    language: str
+    split: str = "train"
+
+
+class ContinuedPretraining(Model):
+    """The pretraining objective, continued beside the tasks: the part `ratio` of all batches is of it.
+
+    Languages are sampled by their sizes (each at most `sentences_cap`) to the power 1/temperature.
+    """
+
+    objective: Literal["MLM", "SpanCorruption"]
+    ratio: str  # decimal
+    corpora: tuple[Corpus, ...]
+    sentences_cap: int
+    temperature: str  # decimal
+    masked: str = "0.15"  # decimal: the part of the tokens that is to be predicted
+
+
 class Hyperparameters(Model):
     """Resolved: nothing is left to a default that could change. Decimals are strings, in canonical spelling."""
 
@@ -176,7 +200,12 @@ class Hyperparameters(Model):
 
 
 class TrainSpec(Model):
-    """Fine-tune on one task or a mix. `data` are the English (or translated) rows that are trained on."""
+    """Fine-tune on one task or a mix. `data` are the English (or translated) rows that are trained on.
+
+    The checkpoint is role `model`. After a sweep there are several, roles `model.<learning rate>`: the stage begins
+    from the one whose own stage has the highest English dev score (`EvaluateSpec` likewise); of equals, from the
+    one with the smallest learning rate.
+    """
 
     recipe_version: int
     phase: Literal["intermediate", "target"]
@@ -185,9 +214,9 @@ class TrainSpec(Model):
     data: tuple[TaskData, ...]
     mixing: Mixing | None = None
     selection: tuple[Selection, ...] = ()  # one for each of `data`, or none: the last step is kept
+    continued_pretraining: ContinuedPretraining | None = None
     hyperparameters: Hyperparameters
     seed: int
-    unpinned: str | None = None
 
 
 class RetrievalUse(Model):
@@ -208,7 +237,15 @@ class EvaluateSpec(Model):
     data: tuple[TaskData, ...]
     hyperparameters: Hyperparameters | None = None  # lengths, strides of the training; None for retrieval
     retrieval: RetrievalUse | None = None
-    unpinned: str | None = None
+
+
+class ReportSpec(Model):
+    """The tables and the page over some evaluations: its parents are those, roles `evaluate.0`, `evaluate.1` …
+
+    Names stand in no spec: what the page calls its rows comes from the plan's cells.
+    """
+
+    version: int = 1
 
 
 class Stage(Model):
@@ -237,7 +274,12 @@ class Stage(Model):
 
 
 def stage_key(kind: Kind, parents: dict[str, str], spec: dict[str, Any]) -> str:
-    """The content hash of a stage: equal keys are one stage."""
+    """The content hash of a stage: equal keys are one stage.
+
+    Of an input its digest counts, not the name under which it was put.
+    """
+    if "inputs" in spec:
+        spec = {**spec, "inputs": {role: reference["digest"] for role, reference in spec["inputs"].items()}}
     return digest({"schema": STAGE_SCHEMA, "kind": kind.value, "parents": parents, "spec": spec})
 
 
