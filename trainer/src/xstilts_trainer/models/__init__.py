@@ -1,0 +1,1 @@
+"""Pretrained encoders, the heads on them, and how both lie in a folder."""

@@ -1,0 +1,99 @@
+"""An encoder with the heads of the tasks that it is trained or evaluated on, and the folder that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers.models.mt5.modeling_mt5 import MT5Attention
+
+from xstilts.stage import Family, Pooling
+from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone, save_backbone
+from xstilts_trainer.models.heads import Head
+from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
+from xstilts_trainer.models.pooling import Encoded
+
+Batch = Mapping[str, Tensor]
+
+
+class EncoderModel(nn.Module):
+    """One encoder, shared by the heads; a head for each task, by its name."""
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.encoder = backbone.encoder
+        self.heads = nn.ModuleDict(heads)
+
+    def head(self, task: str) -> Head:
+        """The head of a task.
+
+        Raises:
+            KeyError: the model has no head for it.
+        """
+        head = self.heads[task]
+        assert isinstance(head, Head)  # noqa: S101 - ModuleDict forgets the type that __init__ asks for
+        return head
+
+    def logits(self, task: str, batch: Batch) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            task: the task whose head answers.
+            batch: input_ids and attention_mask (and token_type_ids) [B, T], or [B, C, T] for multiple choice.
+
+        Returns:
+            [B, L] classification, [B, C] multiple choice, [B, T, L] tagging, [B, T, 2] span (start, end).
+        """
+        shape = batch["input_ids"].shape[:-1]
+        flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
+        logits: Tensor = self.head(task)(encode(self.backbone, flat))
+        return logits.view(*shape, *logits.shape[1:])
+
+    def loss(self, task: str, batch: Batch) -> Tensor:
+        """The mean loss of a batch that holds its labels, a scalar."""
+        return self.head(task).loss(self.logits(task, batch), batch)
+
+    def forward(self, task: str, batch: Batch) -> Tensor:
+        """The loss: what a wrapper for several devices calls."""
+        return self.loss(task, batch)
+
+    def set_dropout(self, probability: float) -> None:
+        """Give every dropout of encoder and heads this probability; the saved config keeps the checkpoint's own."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = probability
+            elif isinstance(module, MT5Attention):
+                module.dropout = probability
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder/` (a transformers checkpoint), `heads/<task>.safetensors` and `heads.json`."""
+        save_backbone(self.backbone, encoder_folder(folder, new=True))
+        save_heads({task: self.head(task) for task in self.heads}, folder)
+
+    @classmethod
+    def load(cls, folder: Path, family: Family) -> EncoderModel:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the folder holds no such model, or a damaged one.
+        """
+        specs = read_head_specs(folder)
+        pooling = specs[0].pooling if specs else Pooling.FIRST
+        backbone = load_backbone(encoder_folder(folder), family, pooling=pooling)
+        return cls(backbone, load_heads(folder, specs, backbone.config))
+
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def encode(backbone: Backbone, inputs: Batch) -> Encoded:
+    """Run the encoder on [N, T] inputs; token types go only to an encoder that has more than one."""
+    names = INPUTS if getattr(backbone.config, "type_vocab_size", 0) > 1 else INPUTS[:2]
+    outputs = backbone.encoder(**{name: inputs[name] for name in names if name in inputs})
+    return Encoded(
+        hidden=outputs.last_hidden_state,
+        mask=inputs["attention_mask"],
+        pooled=getattr(outputs, "pooler_output", None),
+    )
