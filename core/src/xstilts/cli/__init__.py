@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.errors import CommandGroup
+from xstilts.cli.validate import validate
 from xstilts.cli.score import score
 
 app = typer.Typer(
@@ -49,6 +50,9 @@ def _xstilts(
 
 
 app.command()(score)
+
+
+app.command()(validate)
 
 
 def main() -> None:

@@ -1,0 +1,61 @@
+"""`xstilts validate`: is this file an experiment that can run?"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xstilts.errors import SpecError
+from xstilts.spec import Experiment, load_experiment
+
+
+class Output(StrEnum):
+    """How the answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="The experiment, a TransferExperiment manifest in YAML.")],
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")] = Output.TEXT,
+) -> None:
+    """Check an experiment file, and show all of its problems at once.
+
+    Exits with 0 when the experiment is valid and with 64 when it is not.
+
+    \b
+    Examples:
+      xstilts validate experiment.yaml
+      xstilts validate experiment.yaml -o json
+    """  # noqa: D301 - `\b` keeps the lines below it as they are
+    try:
+        experiment = load_experiment(file)
+    except SpecError as error:
+        if output is Output.TEXT:
+            raise
+        problems = [{"field": problem.field, "message": problem.message} for problem in error.problems]
+        typer.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
+        raise typer.Exit(error.exit_code) from None
+    if output is Output.JSON:
+        typer.echo(json.dumps({"valid": True, "problems": []}, indent=2))
+    else:
+        typer.echo(f"{file}: valid: {_summary(experiment)}")
+
+
+def _summary(experiment: Experiment) -> str:
+    spec = experiment.spec
+    counts = {
+        "model": len(spec.models),
+        "intermediate": len(spec.intermediates),
+        "target": len(spec.targets),
+        "seed": len(spec.seeds),
+    }
+    counted = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items()]
+    if spec.baseline:
+        counted[1] += " and none"
+    return f"{experiment.metadata.name}, {', '.join(counted)}"

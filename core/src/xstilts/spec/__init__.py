@@ -1,0 +1,39 @@
+"""The experiment file: frozen models of the TransferExperiment manifest, and reading it safely."""
+
+from xstilts.spec.experiment import Analysis, Experiment, ExperimentSpec, Metadata, StoreUse
+from xstilts.spec.intermediates import ContinuedPretraining, IntermediateSpec, MixingSpec
+from xstilts.spec.models import ModelSpec
+from xstilts.spec.reading import load_experiment, parse_experiment
+from xstilts.spec.scheduling import Budget, Resources, StageResources, Toleration
+from xstilts.spec.sources import is_hub_id, is_path, store_input
+from xstilts.spec.tasks import Splits, TargetSpec, TaskSpec
+from xstilts.spec.training import Match, MatchedOverride, Override, Sweep, Training
+
+__all__ = [
+    "Analysis",
+    "Budget",
+    "ContinuedPretraining",
+    "Experiment",
+    "ExperimentSpec",
+    "IntermediateSpec",
+    "Match",
+    "MatchedOverride",
+    "Metadata",
+    "MixingSpec",
+    "ModelSpec",
+    "Override",
+    "Resources",
+    "Splits",
+    "StageResources",
+    "StoreUse",
+    "Sweep",
+    "TargetSpec",
+    "TaskSpec",
+    "Toleration",
+    "Training",
+    "is_hub_id",
+    "is_path",
+    "load_experiment",
+    "parse_experiment",
+    "store_input",
+]

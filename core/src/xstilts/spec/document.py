@@ -1,0 +1,209 @@
+"""YAML text -> one mapping of plain values, safely, remembering the line of every field.
+
+Stricter than YAML: one document, mappings with unique string keys, no tags, bounded size, depth and aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import yaml
+from yaml import events
+
+from xstilts.errors import Problem, SpecError
+from xstilts.spec.scalars import resolve
+from xstilts.spec.words import Path, show, spell
+
+SIZE_LIMIT: Final = 1_000_000  # bytes of a file; the API server's own limit is 1.5 MB
+DEPTH_LIMIT: Final = 32  # levels of nesting; the manifest has 8
+EXPANDED_LIMIT: Final = (
+    2_000_000  # characters and values with every alias expanded; a file without aliases has fewer
+)
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about 20 times as fast, where it is
+Event = Any  # PyYAML's events; their types share too little to be of use
+_STRING_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a value stands: its line, from 1, and for a scalar how it is written."""
+
+    line: int
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: plain values, and the marks of what stands in it by path."""
+
+    source: str
+    value: dict[str, Any]
+    marks: Mapping[Path, Mark]
+
+    def written(self, path: Path) -> str | None:
+        """How the scalar at a path is written in the file; None where it is no scalar or came by an alias."""
+        mark = self.marks.get(path)
+        return mark.text if mark else None
+
+    def place(self, path: Path) -> str:
+        """The file and line of a field, or of what it would stand in: ` (experiment.yaml, line 7)`."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return f" ({self.source}, line {self.marks[path].line})" if path else f" ({self.source})"
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Parse YAML that holds one mapping. `source` is the file's name, for errors.
+
+    Raises:
+        SpecError: the text is not YAML, or not the YAML that is read here (see the module); all duplicate keys together.
+    """
+    reader = _Reader(text, source)
+    value = reader.document()
+    if reader.problems:
+        raise SpecError(*reader.problems)
+    if not isinstance(value, dict):
+        was = "empty" if value is None else show(value)
+        raise SpecError(
+            Problem(source, f"must be a mapping with apiVersion, kind, metadata and spec, was {was}")
+        )
+    return Document(source, value, reader.marks)
+
+
+@dataclass
+class _Reader:
+    """Builds values from libyaml's events, whose parser keeps its own stack: depth and size are checked on the way."""
+
+    text: str
+    source: str
+    marks: dict[Path, Mark] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)  # name -> value, its expanded size
+    expanded: int = 0
+
+    def document(self) -> Any:
+        stream = self._events()
+        value = None
+        for event in stream:
+            if isinstance(event, events.DocumentStartEvent):
+                value = self._value(next(stream), stream, ())
+                break
+        for event in stream:
+            if isinstance(event, events.DocumentStartEvent):
+                self._refuse(
+                    event, "must hold one document, was a second one (`---`); give each experiment its file"
+                )
+        return value
+
+    def _events(self) -> Iterator[Event]:
+        try:
+            yield from yaml.parse(self.text, Loader=_LOADER)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            raise SpecError(Problem(f"{self.source}{where}", f"must be YAML: {_in_words(error)}")) from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # Characters that YAML forbids (no mark), and escapes beyond Unicode, which PyYAML does not foresee.
+            reason = str(error).splitlines()[0]
+            raise SpecError(Problem(self.source, f"must be YAML: {reason}")) from None
+
+    def _value(self, event: Event, stream: Iterator[Event], path: Path) -> Any:
+        before, line = self.expanded, event.start_mark.line + 1
+        self.marks.setdefault(path, Mark(line))
+        if isinstance(event, events.AliasEvent):
+            return self._alias(event)
+        self._count(event, 1)
+        if isinstance(event, events.ScalarEvent):
+            value: Any = self._scalar(event)
+            self.marks[path] = Mark(line, event.value)
+        elif len(path) >= DEPTH_LIMIT:
+            self._refuse(event, f"must be nested at most {DEPTH_LIMIT} levels deep, was deeper")
+        elif isinstance(event, events.SequenceStartEvent):
+            self._refuse_tag(event)
+            value = self._sequence(stream, path)
+        else:
+            self._refuse_tag(event)
+            value = self._mapping(stream, path)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, self.expanded - before)
+        return value
+
+    def _alias(self, event: Event) -> Any:
+        if event.anchor not in self.anchors:
+            self._refuse(event, f"must name an anchor that is complete above it, was *{event.anchor}")
+        value, size = self.anchors[event.anchor]
+        self._count(event, size)
+        return value
+
+    def _scalar(self, event: Event) -> Any:
+        self._count(event, len(event.value))
+        self._refuse_tag(event)
+        if any("\ud800" <= character <= "\udfff" for character in event.value):
+            self._refuse(event, "must be Unicode text, was half of a surrogate pair")
+        return resolve(event.value) if event.implicit[0] else event.value
+
+    def _sequence(self, stream: Iterator[Event], path: Path) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(stream), events.SequenceEndEvent):
+            items.append(self._value(event, stream, (*path, len(items))))
+        return items
+
+    def _mapping(self, stream: Iterator[Event], path: Path) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        merged: list[dict[str, Any]] = []
+        while not isinstance(event := next(stream), events.MappingEndEvent):
+            if isinstance(event, events.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+                merged += self._merged(event, self._value(next(stream), stream, (*path, "<<")))
+                continue
+            key = self._key(event)
+            line = event.start_mark.line + 1
+            below = (*path, key)
+            if key in fields:
+                sentence = f"must stand once, was set on line {lines[key]} too ({self.source}, line {line})"
+                self.problems.append(Problem(spell(below), sentence))
+            lines.setdefault(key, line)
+            self.marks[below] = Mark(line)
+            fields[key] = self._value(next(stream), stream, below)
+        for more in merged:
+            for key, value in more.items():
+                fields.setdefault(key, value)
+        return fields
+
+    def _key(self, event: Event) -> str:
+        key = self._scalar(event) if isinstance(event, events.ScalarEvent) else None
+        if not isinstance(key, str):
+            was = show(key, event.value) if isinstance(event, events.ScalarEvent) else "something else"
+            self._refuse(event, f"must have a string as its key, was {was}; put it in quotes")
+        return key
+
+    def _merged(self, event: Event, value: Any) -> list[dict[str, Any]]:
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(more, dict) for more in values):
+            self._refuse(event, "must merge a mapping or a list of mappings (`<<`), was something else")
+        return values
+
+    def _count(self, event: Event, size: int) -> None:
+        self.expanded += size
+        if self.expanded > EXPANDED_LIMIT:
+            self._refuse(
+                event, f"must stay under {EXPANDED_LIMIT:,} characters with its aliases expanded, was more"
+            )
+
+    def _refuse_tag(self, event: Event) -> None:
+        if event.tag not in _STRING_TAGS:
+            self._refuse(event, f"must have no tag, was {show(event.tag)}")
+
+    def _refuse(self, event: Event, sentence: str) -> NoReturn:
+        mark = event.start_mark
+        raise SpecError(Problem(f"{self.source}: line {mark.line + 1}, column {mark.column + 1}", sentence))
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "not understood"
+    if "\\t" in problem:
+        return "must be indented by spaces, was a tab"
+    return f"{problem}, {error.context}" if error.context else problem

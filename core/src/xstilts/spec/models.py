@@ -1,0 +1,39 @@
+"""The pretrained models of an experiment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from xstilts.model import Model
+from xstilts.spec.fields import Name, Revision, refuse
+from xstilts.spec.scheduling import StageResources
+from xstilts.spec.sources import Pretrained, is_hub_id
+from xstilts.stage import Family, Form, Pooling
+
+
+class ModelSpec(Model):
+    """One pretrained model. What is left out comes from the catalogue, where it knows the hub id."""
+
+    name: Name
+    pretrained: Pretrained
+    revision: Revision | None = None
+    form: Form | None = None
+    family: Family | None = None
+    pooling: Pooling | None = None
+    layer: Annotated[int, Field(ge=-256, le=256)] | None = (
+        None  # retrieval: of hidden_states; negative from the end
+    )
+    prefix: Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None  # retrieval
+    stage_resources: StageResources | None = None
+
+    @model_validator(mode="after")
+    def _only_a_hub_id_has_commits(self) -> Self:
+        if self.revision is not None and not is_hub_id(self.pretrained):
+            sentence = (
+                f"must not be set: only a hub id has commits, and `pretrained` was {self.pretrained!r}; "
+                "leave it out"
+            )
+            refuse((("revision",), sentence, self.revision))
+        return self

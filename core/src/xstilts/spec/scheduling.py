@@ -1,0 +1,63 @@
+"""Where and when stages run. Local runs use `cpu` as the number of threads; the rest is for a cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from xstilts.model import Model
+from xstilts.spec.fields import DottedName, LabelKey, LabelValue, Quantity, Seconds, refuse
+
+Gpus = Annotated[int, Field(ge=0, le=64)]  # a node
+Cpus = Annotated[int, Field(ge=1, le=1024)]
+Nodes = Annotated[int, Field(ge=1, le=64)]
+
+
+class StageResources(Model):
+    """What the stages of one model need, where it differs from `spec.resources`."""
+
+    gpus: Gpus | None = None
+    cpu: Cpus | None = None
+    memory: Quantity | None = None
+    nodes: Nodes | None = None
+
+
+class Toleration(Model):
+    """A toleration, as Kubernetes has it."""
+
+    key: LabelKey | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _as_kubernetes_has_it(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            refuse((("value",), "must not be set for operator Exists; leave it out", self.value))
+        if self.operator == "Equal" and self.key is None:
+            refuse((("key",), "must be set for operator Equal, was absent", None))
+        if self.toleration_seconds is not None and self.effect != "NoExecute":
+            sentence = "must not be set: only effect NoExecute has it; leave it out"
+            refuse((("tolerationSeconds",), sentence, self.toleration_seconds))
+        return self
+
+
+class Resources(Model):
+    """What a stage may use, and the allow-list of pod fields. CPU threads are part of what decides a stage's bits."""
+
+    gpus: Gpus = 0
+    cpu: Cpus = 2
+    memory: Quantity | None = None
+    nodes: Nodes = 1
+    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    priority_class_name: DottedName | None = None
+    runtime_class_name: DottedName | None = None
+
+
+class Budget(Model):
+    """What the experiment may spend; the operator admits no new attempt beyond it."""
+
+    gpu_hours: Annotated[int, Field(ge=1, le=10_000_000)]

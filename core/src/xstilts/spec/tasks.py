@@ -1,0 +1,48 @@
+"""The tasks of an experiment: what it says of a task stands once, and intermediates and targets name it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from xstilts.model import Model
+from xstilts.spec.fields import Label, Language, SplitName, TaskName, unique
+from xstilts.spec.sources import DataSource
+from xstilts.task import TaskType
+
+OwnTaskType = Literal[
+    TaskType.CLASSIFICATION, TaskType.MULTIPLE_CHOICE, TaskType.TAGGING, TaskType.SPAN_QA, TaskType.RETRIEVAL
+]
+
+
+class Splits(Model):
+    """What the splits are called in the names of the task's files, where not train, validation and test."""
+
+    train: SplitName = "train"
+    validation: SplitName = "validation"
+    test: SplitName = "test"
+
+
+class TaskSpec(Model):
+    """A task's data and languages; for an own task, one that is not in the catalogue, its type and labels too.
+
+    `data` is a folder of `<split>.<language>.jsonl` (or parquet, csv, tsv) in the task's columns.
+    """
+
+    name: TaskName
+    data: DataSource | None = None
+    splits: Splits | None = None
+    languages: (
+        Annotated[tuple[Language, ...], Field(min_length=1, max_length=128), AfterValidator(unique)] | None
+    ) = None
+    type: OwnTaskType | None = None
+    labels: (
+        Annotated[tuple[Label, ...], Field(min_length=2, max_length=2048), AfterValidator(unique)] | None
+    ) = None
+
+
+class TargetSpec(Model):
+    """A target: a task that is trained in English and evaluated in every language."""
+
+    task: TaskName

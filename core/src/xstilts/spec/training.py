@@ -1,0 +1,95 @@
+"""How an experiment departs from the catalogue's recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from xstilts.model import Model
+from xstilts.spec.fields import LearningRate, Name, RatioOrZero, TaskName, refuse, unique
+
+
+class Override(Model):
+    """Hyperparameters that are set; those left out stay as they are."""
+
+    learning_rate: LearningRate | None = None
+    epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None  # examples a step
+    max_length: Annotated[int, Field(ge=8, le=16_384)] | None = None  # tokens
+    max_examples: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    warmup_ratio: RatioOrZero | None = None  # of all steps
+    weight_decay: RatioOrZero | None = None
+    optimizer: Literal["AdamW", "Adafactor"] | None = None
+
+
+class Match(Model):
+    """Which stages an override is for: those that all of its fields name."""
+
+    phase: Literal["intermediate", "target"] | None = None
+    task: TaskName | None = None
+    model: Name | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            refuse(
+                (
+                    (),
+                    "must set phase, task or model, was empty; what is for all stages stands in defaults",
+                    {},
+                )
+            )
+        return self
+
+
+class MatchedOverride(Override):
+    """An override for some stages. A later one wins over an earlier one."""
+
+    match: Match
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if self.model_fields_set == {"match"}:
+            refuse(((), "must set a hyperparameter beside match, was match alone", None))
+        return self
+
+
+class Sweep(Model):
+    """A grid; the best is picked on English dev, a model, intermediate, target and seed."""
+
+    learning_rate: Annotated[
+        tuple[LearningRate, ...], Field(min_length=1, max_length=16), AfterValidator(unique)
+    ]
+
+
+class Training(Model):
+    """Hyperparameters that are not the recipes' own."""
+
+    learning_rate: LearningRate | None = None  # short for defaults.learningRate
+    defaults: Override | None = None
+    overrides: Annotated[tuple[MatchedOverride, ...], Field(max_length=64)] = ()
+    sweep: Sweep | None = None
+
+    @model_validator(mode="after")
+    def _one_learning_rate(self) -> Self:
+        given = {
+            "defaults.learningRate": self.defaults and self.defaults.learning_rate,
+            "sweep.learningRate": self.sweep and self.sweep.learning_rate,
+        }
+        places = [place for place, value in given.items() if value]
+        if self.learning_rate is not None and places:
+            sentence = f"must not be set beside {' and '.join(places)}; keep one of them"
+            refuse((("learningRate",), sentence, self.learning_rate))
+        if len(places) == 2:
+            sentence = "must not be set beside sweep.learningRate; keep one of them"
+            refuse((("defaults", "learningRate"), sentence, given["defaults.learningRate"]))
+        return self
+
+    @property
+    def base(self) -> Override:
+        """The defaults, with the bare learning rate among them."""
+        defaults = self.defaults or Override()
+        if self.learning_rate is None:
+            return defaults
+        return defaults.model_copy(update={"learning_rate": self.learning_rate})
