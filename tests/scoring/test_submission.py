@@ -107,7 +107,7 @@ def test_all_problems_come_out_together(made):
     assert problems(made) == [
         "/predictions/pawsx/test-en.tsv: must have 4 lines, as /labels/pawsx/test-en.tsv has, was 3",
         (
-            "/predictions/xnli/test-en.tsv: line 3: must be one of contradiction entailment neutral, was '2'"
+            "/predictions/xnli/test-en.tsv: line 3: must be one of entailment neutral contradiction, was '2'"
             " (see /labels/xnli/test-en.tsv)"
         ),
         "/predictions/xnli/test-sw.tsv: must be there, since /labels/xnli/test-sw.tsv is",
@@ -184,12 +184,12 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, metric, predicted)
 
 
 def test_a_written_submission_scores_as_its_predictions(tmp_path):
-    for name, task in TASKS.items():
-        for language in task.languages:
-            gold = submission_path(MADE / "labels", name, language, task.metric)
-            guess = submission_path(MADE / "predictions", name, language, task.metric)
-            if gold.exists():
-                write_predictions(tmp_path, name, language, task.metric, read_predictions(guess, task.metric))
+    for name, entry in TASKS.items():
+        metric = entry.task.metric
+        for language in entry.languages:
+            guess = submission_path(MADE / "predictions", name, language, metric)
+            if guess.exists():
+                write_predictions(tmp_path, name, language, metric, read_predictions(guess, metric))
     assert score_submission(tmp_path, MADE / "labels").tasks == (
         score_submission(MADE / "predictions", MADE / "labels").tasks
     )

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.scoring.xtreme import GROUPS, TASKS, XtremeScores, score_submission
+from xstilts.scoring.xtreme import GROUPS, XtremeScores, score_submission
 
 
 class Format(StrEnum):
@@ -57,12 +57,12 @@ def _tables(scores: XtremeScores) -> list[Table]:
     summary.add_column("task")
     summary.add_column("score", justify="right")
     groups = scores.groups
-    for group, title in GROUPS.items():
-        for name in (name for name, task in TASKS.items() if task.group == group and name in scores.tasks):
+    for group, members in GROUPS.items():
+        for name in filter(scores.tasks.__contains__, members.tasks):
             partial = " (partial)" if name in scores.missing else ""
-            summary.add_row(title, f"{name}{partial}", f"{scores.main(name):.1f}")
+            summary.add_row(members.title, f"{name}{partial}", f"{scores.main(name):.1f}")
         if group in groups:
-            summary.add_row(title, "mean", f"{groups[group]:.1f}", style="bold", end_section=True)
+            summary.add_row(members.title, "mean", f"{groups[group]:.1f}", style="bold", end_section=True)
     if scores.overall is not None:
         summary.add_row("overall", "", f"{scores.overall:.1f}", style="bold")
     return [summary, *(_task_table(scores, task) for task in scores.tasks)]

@@ -13,62 +13,29 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from xstilts.catalogue import CATALOGUE, Entry
 from xstilts.errors import DataError, Problem
 from xstilts.scoring.metrics import MAIN, score
 from xstilts.scoring.submission import Layout, read_gold, read_lines, read_predictions, submission_path
-from xstilts.task import Metric
-
-GROUPS: Mapping[str, str] = {
-    "classification": "sentence-pair classification",
-    "tagging": "structured prediction",
-    "qa": "question answering",
-    "retrieval": "retrieval",
-}
+from xstilts.task import Task
 
 
 @dataclass(frozen=True)
-class XtremeTask:
-    """One of the nine: `labels` are what a line may hold; none where it holds an index, ids, or JSON."""
+class Group:
+    """A group of XTREME's tasks, as its leaderboard has them."""
 
-    name: str
-    group: str
-    metric: Metric
-    languages: tuple[str, ...]
-    labels: tuple[str, ...] = ()
+    title: str
+    tasks: tuple[str, ...]
 
 
-_PANX = "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi yo zh"
-_UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
-_ENTITIES = "B-LOC B-ORG B-PER I-LOC I-ORG I-PER O"
-
-
-def _task(
-    name: str, group: str, metric: Metric, languages: str, labels: str = "", without: str = ""
-) -> XtremeTask:
-    left = tuple(language for language in languages.split() if language not in without.split())
-    return XtremeTask(name, group, metric, left, tuple(labels.split()))
-
-
-TASKS: Mapping[str, XtremeTask] = {
-    task.name: task
-    for task in (
-        _task("pawsx", "classification", Metric.ACCURACY, "de en es fr ja ko zh", "0 1"),
-        _task(
-            "xnli",
-            "classification",
-            Metric.ACCURACY,
-            "ar bg de el en es fr hi ru sw th tr ur vi zh",
-            "contradiction entailment neutral",
-        ),
-        _task("udpos", "tagging", Metric.TAGGING_F1, _PANX, _UPOS, without="bn jv ka ml ms my sw"),
-        _task("panx", "tagging", Metric.TAGGING_F1, _PANX, _ENTITIES),
-        _task("xquad", "qa", Metric.SQUAD, "ar de el en es hi ru th tr vi zh"),
-        _task("mlqa", "qa", Metric.MLQA, "ar de en es hi vi zh"),
-        _task("tydiqa", "qa", Metric.SQUAD, "ar bn en fi id ko ru sw te"),
-        _task("bucc2018", "retrieval", Metric.MINING_F1, "de fr ru zh"),
-        _task("tatoeba", "retrieval", Metric.ACCURACY, _PANX, without="en ms my yo"),
-    )
+GROUPS: Mapping[str, Group] = {
+    "classification": Group("sentence-pair classification", ("pawsx", "xnli")),
+    "tagging": Group("structured prediction", ("udpos", "panx")),
+    "qa": Group("question answering", ("xquad", "mlqa", "tydiqa")),
+    "retrieval": Group("retrieval", ("bucc2018", "tatoeba")),
 }
+
+TASKS: Mapping[str, Entry] = {name: CATALOGUE[name] for group in GROUPS.values() for name in group.tasks}
 
 
 @dataclass(frozen=True)
@@ -89,16 +56,15 @@ class XtremeScores:
 
     def main(self, task: str) -> float:
         """The task's one number, `avg_metric`."""
-        return fmean(self.average(task, metric) for metric in MAIN[TASKS[task].metric])
+        return fmean(self.average(task, metric) for metric in MAIN[TASKS[task].task.metric])
 
     @property
     def groups(self) -> dict[str, float]:
         """The score of every group whose tasks are all there, in all their languages."""
-        members = {group: [name for name, task in TASKS.items() if task.group == group] for group in GROUPS}
         return {
-            group: fmean(map(self.main, names))
-            for group, names in members.items()
-            if all(map(self._complete, names))
+            name: fmean(map(self.main, group.tasks))
+            for name, group in GROUPS.items()
+            if all(map(self._complete, group.tasks))
         }
 
     @property
@@ -137,22 +103,21 @@ def score_submission(predictions: Path, labels: Path) -> XtremeScores:
     missing: dict[str, tuple[str, ...]] = {}
     notes = list(_ignored(predictions, labels))
     problems: list[Problem] = []
-    for name, task in TASKS.items():
+    for name, entry in TASKS.items():
         if not ((predictions / name).is_dir() and (labels / name).is_dir()):
             continue
-        languages = [
-            code for code in task.languages if submission_path(labels, name, code, task.metric).exists()
-        ]
+        metric = entry.task.metric
+        languages = [code for code in entry.languages if submission_path(labels, name, code, metric).exists()]
         for language in languages:
             try:
-                numbers, remarks = _score_language(task, language, predictions, labels)
+                numbers, remarks = _score_language(entry.task, language, predictions, labels)
             except DataError as error:
                 problems += error.problems
                 continue
             notes += remarks
-            for metric, value in numbers.items():
-                tasks.setdefault(name, {}).setdefault(metric, {})[language] = value
-        if absent := tuple(code for code in task.languages if code not in languages):
+            for number, value in numbers.items():
+                tasks.setdefault(name, {}).setdefault(number, {})[language] = value
+        if absent := tuple(code for code in entry.languages if code not in languages):
             missing[name] = absent
             notes.append(f"{labels / name}: no labels for {', '.join(absent)}: the averages leave them out")
     if not tasks and not problems:
@@ -181,7 +146,7 @@ def _ignored(predictions: Path, labels: Path) -> Iterable[str]:
 
 
 def _score_language(
-    task: XtremeTask, language: str, predictions: Path, labels: Path
+    task: Task, language: str, predictions: Path, labels: Path
 ) -> tuple[dict[str, float], list[str]]:
     guess_path, gold_path = (
         submission_path(folder, task.name, language, task.metric) for folder in (predictions, labels)
@@ -200,7 +165,7 @@ def _score_language(
     return score(task.metric, gold, predicted, language), notes
 
 
-def _check_lines(task: XtremeTask, guess_path: Path, gold_path: Path) -> None:
+def _check_lines(task: Task, guess_path: Path, gold_path: Path) -> None:
     """Labels and predictions go together line by line, and hold only what the task knows.
 
     XTREME's script asks for equal numbers of sentences alone, and would score shifted tags.
@@ -227,7 +192,7 @@ def _check_lines(task: XtremeTask, guess_path: Path, gold_path: Path) -> None:
         )
 
 
-def _known(task: XtremeTask, line: str) -> bool:
+def _known(task: Task, line: str) -> bool:
     return line in task.labels if task.labels else line.isdecimal()
 
 
