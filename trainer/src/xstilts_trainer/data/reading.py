@@ -1,0 +1,135 @@
+"""Files of rows: JSON lines, parquet, CSV and TSV, each row as a mapping, each fault with its row.
+
+Rows are counted from 1; a header is not counted. A byte order mark at the start is left out.
+
+- `.jsonl`: one JSON object a line.
+- `.parquet`: a table; a column of class numbers (datasets' ClassLabel) holds integers.
+- `.csv`: comma separated, quoted as RFC 4180 says, with a header; lists and mappings are JSON inside a cell.
+- `.tsv`: tab separated, one row a line, no quoting, with a header; lists and mappings are JSON inside a cell.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xstilts.errors import DataError, Problem
+from xstilts_trainer.data.rows import shown
+
+SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")
+TEXT_TABLES = (".csv", ".tsv")
+
+Values = Mapping[str, Any]
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Values | str]:
+    """The rows of a file in order: a mapping for each, or a sentence that says why the row cannot be read.
+
+    Args:
+        path: a file with one of SUFFIXES.
+        columns: the columns of a TSV that comes without a header (CCG); a first line that spells just these is one.
+
+    Raises:
+        DataError: the file as a whole cannot be read (not UTF-8, no parquet file, no header).
+    """
+    match path.suffix:
+        case ".jsonl":
+            return _json_rows(_text_of(path))
+        case ".parquet":
+            return _parquet_rows(path)
+        case ".csv":
+            return _csv_rows(path, _text_of(path))
+        case ".tsv":
+            return _tsv_rows(path, _text_of(path), columns)
+        case suffix:
+            raise ValueError(f"unknown suffix {suffix!r}")
+
+
+def _text_of(path: Path) -> str:
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise DataError(
+            Problem(f"{path.name}: line {line}", f"must be UTF-8, has the byte 0x{byte:02x}")
+        ) from None
+
+
+def _lines_of(text: str) -> list[str]:
+    """Split at line feeds alone: a sentence may hold U+2028 and its like, which str.splitlines would cut at."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _json_rows(text: str) -> Iterator[Values | str]:
+    for line in _lines_of(text):
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            yield f"must be a JSON object, was {shown(line)} ({error.msg} at character {error.pos + 1})"
+            continue
+        yield value if isinstance(value, dict) else f"must be a JSON object, was {shown(value)}"
+
+
+def _parquet_rows(path: Path) -> Iterator[Values | str]:
+    try:
+        with pq.ParquetFile(path) as table:
+            for batch in table.iter_batches():
+                yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(Problem(path.name, f"must be a parquet file: {error}")) from error
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[Values | str]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise DataError(
+            Problem(f"{path.name}: header", f"must be CSV quoted as RFC 4180 says: {error}")
+        ) from None
+    header = _header(path, header or [])
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            # What follows a broken quote cannot be told apart into rows.
+            yield f"must be CSV quoted as RFC 4180 says, line {reader.line_num}: {error}"
+            return
+        if cells is None:
+            return
+        yield _mapped(header, cells)
+
+
+def _tsv_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[Values | str]:
+    lines = [line.split("\t") for line in _lines_of(text)]
+    if columns and lines[:1] != [list(columns)]:
+        header = list(columns)
+    else:
+        header = _header(path, lines.pop(0) if lines else [])
+    for cells in lines:
+        yield _mapped(header, cells)
+
+
+def _header(path: Path, names: list[str]) -> list[str]:
+    if not any(names) or len(set(names)) != len(names):
+        raise DataError(Problem(f"{path.name}: header", f"must name each column once, was {shown(names)}"))
+    return names
+
+
+def _mapped(header: list[str], cells: list[str]) -> Values | str:
+    if len(cells) != len(header):
+        return f"must have {len(header)} cells ({', '.join(header)}), has {len(cells)}"
+    return dict(zip(header, cells, strict=True))
