@@ -199,7 +199,7 @@ class Store:
         if not sizes:
             return None
         if sizes.pop(layout.MANIFEST, None) is None:
-            return _Damage("it has no manifest: its writer did not come to the end")
+            return _Damage("it has no manifest: its writer did not come to the end", committed=False)
         manifest = place.parse(self._backend.read(f"{place.folder}/{layout.MANIFEST}"))
         if manifest is None:
             return _Damage("its manifest is not whole, or another one's")
@@ -212,29 +212,32 @@ class Store:
         return manifest
 
     def _fetch(self, place: _Place[AnyManifest]) -> Path:
-        found = self._look(place)
-        if found is None:
-            raise StoreError(f"{place.title} must be in the store, is not; {place.remedy}")
-        if not isinstance(found, _Damage):
+        while True:
+            found = self._look(place)
+            if found is None or (isinstance(found, _Damage) and not found.committed):
+                raise StoreError(f"{place.title} must be in the store, is not; {place.remedy}")
+            if isinstance(found, _Damage):
+                raise self._damaged(place, found)
             try:
                 return self._backend.materialise(place.folder, found)
             except DamagedError as error:
-                found = _Damage(str(error))
-        raise self._damaged(place, found)
+                if self._look(place) == found:  # else another process has mended it meanwhile
+                    raise self._damaged(place, _Damage(str(error))) from None
 
     def _publish(self, place: _Place[AnyManifest], draft: Path, manifest: AnyManifest) -> AnyManifest:
         """Bring a draft to its place, unless a whole one is there: the manifest of what is there then."""
-        while True:
-            found = self._look(place)
-            if isinstance(found, _Damage):
-                self._set_aside(place.folder, found.reason)
-            elif found is not None:
-                return found
-            try:
-                self._backend.publish(draft, place.folder, manifest)
-            except FileExistsError:
-                continue
-            return manifest
+        with self._backend.committing(place.folder):
+            while True:
+                found = self._look(place)
+                if isinstance(found, _Damage):
+                    self._set_aside(place.folder, found.reason)
+                elif found is not None:
+                    return found
+                try:
+                    self._backend.publish(draft, place.folder, manifest)
+                except FileExistsError:
+                    continue
+                return manifest
 
     def _damaged(self, place: _Place[AnyManifest], damage: _Damage) -> StoreError:
         self._set_aside(place.folder, damage.reason)
@@ -253,6 +256,7 @@ class Store:
 @dataclass(frozen=True)
 class _Damage:
     reason: str
+    committed: bool = True  # False: no manifest, so that it may be another writer's work under way
 
 
 @dataclass(frozen=True)

@@ -55,5 +55,8 @@ class Backend(Protocol):
     def remove(self, folder: str) -> None:
         """Remove a folder, so that it is never taken for whole on the way."""
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
-        """Wait until no other process holds the name, then hold it."""
+    def lock(self, folder: str) -> AbstractContextManager[None]:
+        """Wait until no other process holds the folder's lock, then hold it."""
+
+    def committing(self, folder: str) -> AbstractContextManager[None]:
+        """What must be held while a folder is published: the lock, where publishing is many steps."""

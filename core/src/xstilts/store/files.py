@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +15,11 @@ from xstilts.store.manifest import FileEntry
 
 CHUNK = 1 << 20
 
-# What this process has hashed: (path, size, mtime_ns, inode) -> SHA-256. A stage reads a 470 MB model through several
-# calls; it is hashed once, and again when the file has changed.
-_hashed: dict[tuple[str, int, int, int], str] = {}
+# What this process has hashed, by path, size, times and inode. A stage reads a 470 MB model through several calls: it is
+# hashed once, and again when the file has changed. Times have a grain of some milliseconds, so that a file that was
+# changed just now could change again unseen: it is not remembered.
+_hashed: dict[tuple[str, int, int, int, int], str] = {}
+_SETTLED = 2_000_000_000  # nanoseconds
 
 
 def content(folder: Path) -> dict[str, Path]:
@@ -70,13 +73,16 @@ def _kind_problem(path: Path, root: Path) -> str | None:
 
 
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file, remembered by this process for as long as its size, time and inode stay."""
+    """The SHA-256 of a file, remembered by this process for as long as its size, times and inode stay."""
     state = path.stat()
-    identity = (str(path), state.st_size, state.st_mtime_ns, state.st_ino)
-    if identity not in _hashed:
+    identity = (str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    known = _hashed.get(identity)
+    if known is None:
         with path.open("rb") as stream:
-            _hashed[identity] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _hashed[identity]
+            known = hashlib.file_digest(stream, "sha256").hexdigest()
+        if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _SETTLED:
+            _hashed[identity] = known
+    return known
 
 
 def entries(files: Mapping[str, Path]) -> dict[str, FileEntry]:

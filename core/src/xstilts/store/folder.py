@@ -11,15 +11,13 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-from filelock import FileLock
 
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
 from xstilts.store.files import damage, sync_folder, sync_tree, write_synced
+from xstilts.store.locks import hold_file
 from xstilts.store.manifest import Contents
 
 
@@ -105,10 +103,10 @@ class Folder:
         if self.move(folder, doomed):
             shutil.rmtree(self._base / doomed)
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """See Backend. The kernel gives the lock back when its process dies, however it dies."""
-        path = self._base / layout.LOCKS / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, fallback_to_soft=False):  # a soft lock would outlive its process
-            yield
+    def lock(self, folder: str) -> AbstractContextManager[None]:
+        """See Backend."""
+        return hold_file(self._base / layout.LOCKS / f"{folder.replace('/', '.')}.lock")
+
+    def committing(self, folder: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol's
+        """See Backend. Nothing: a rename is one step."""
+        return nullcontext()

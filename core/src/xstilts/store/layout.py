@@ -11,6 +11,7 @@ Every name is checked before it becomes part of a path, so that nothing outside 
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -105,17 +106,21 @@ def path_problem(path: str) -> str | None:
     Spaces, letters of any script and the characters `*?[]#%&` are names like others. Forbidden are what leads out of
     the folder, what not every store can hold, and the store's own names.
     """
-    if any(part in {"", ".", ".."} for part in path.split("/")):
-        return "must be a relative path without empty, '.' or '..' parts"
-    if path in {MANIFEST, REASON}:
-        return f"must not be {path}: the store writes its own"
-    if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
-        return "must hold no control character and no backslash"
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in path):  # a name that is not UTF-8 on the disk
-        return "must be a UTF-8 name"
-    if len(path.encode()) > _LONGEST_PATH:
-        return f"must be at most {_LONGEST_PATH} bytes long, was {len(path.encode())}"
-    return None
+    rules = (
+        (any(part in {"", ".", ".."} for part in path.split("/")), "must have no empty, '.' or '..' part"),
+        (path in {MANIFEST, REASON}, "must have another name: the store writes its own file of this one"),
+        ("?versionId=" in path, "must not hold '?versionId=', which s3fs takes for a part of the address"),
+        (
+            "\\" in path or any(unicodedata.category(c) == "Cc" for c in path),
+            "must hold no control character or \\",
+        ),
+        (any(unicodedata.category(c) == "Cs" for c in path), "must be UTF-8"),
+        (
+            len(path.encode(errors="surrogatepass")) > _LONGEST_PATH,
+            f"must be at most {_LONGEST_PATH} bytes long",
+        ),
+    )
+    return next((message for broken, message in rules if broken), None)
 
 
 def is_hidden(path: str) -> bool:

@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 from typing import Final
 
+import fsspec
+
 from xstilts.errors import Problem, StoreError
 from xstilts.store.backend import Backend
+from xstilts.store.bucket import Bucket
 from xstilts.store.folder import Folder
+from xstilts.store.locks import LeaseTimes
+from xstilts.store.objects import Objects
 
 ROOT_VARIABLE: Final = "XSTILTS_STORE"
 DEFAULT_NAME: Final = "default"
@@ -19,12 +24,48 @@ def store_root(option: str | None = None, name: str | None = None) -> str:
     return option or os.environ.get(ROOT_VARIABLE) or str(Path(".xstilts") / (name or DEFAULT_NAME))
 
 
-def backend_for(root: str, namespace: str) -> Backend:
-    """The backend for a root: a folder's path, or an fsspec URL.
+def backend_for(root: str, namespace: str, times: LeaseTimes | None = None) -> Backend:
+    """The backend for a root: a folder's path, or an fsspec URL; `times` are those of leases, other than usual.
 
     Raises:
         StoreError: the root is empty, a file, or of a protocol that is not installed.
     """
     if not root:
         raise StoreError(Problem("store", "must be a folder or a URL such as s3://bucket/prefix, was empty"))
-    return Folder(Path(root).expanduser().absolute() / namespace)
+    if "://" not in root:
+        return Folder(_folder(Path(root)) / namespace)
+    if root.startswith("file://"):
+        return Folder(_folder(Path(root.removeprefix("file://"))) / namespace)
+    return _bucket(root, namespace, times or LeaseTimes())
+
+
+def cache_root() -> Path:
+    """Where copies of what lies in an object store are kept: ${XDG_CACHE_HOME:-~/.cache}/xstilts."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xstilts"
+
+
+def _folder(path: Path) -> Path:
+    folder = path.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(Problem("store", f"must be a folder, {folder} is a file"))
+    return folder
+
+
+def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
+    protocol = root.partition("://")[0]
+    try:
+        # No cached listings: other processes write here too.
+        files, base = fsspec.url_to_fs(root, use_listings_cache=False, skip_instance_cache=True)
+    except (ValueError, ImportError) as error:
+        raise StoreError(
+            Problem(
+                "store",
+                f"must be a folder or a URL of a known protocol, {protocol}:// cannot be used: {error}",
+            )
+        ) from error
+    objects = Objects(files, f"{base.rstrip('/')}/{namespace}")
+    try:
+        objects.names("")
+    except objects.failures as error:
+        raise StoreError(Problem("store", f"must be reachable, {root} is not: {error}")) from error
+    return Bucket(objects, f"{root.rstrip('/')}/{namespace}", cache_root(), times)

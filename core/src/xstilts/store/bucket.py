@@ -1,0 +1,124 @@
+"""The store in an object store (S3, Google Cloud Storage): uploads, cached copies, leases.
+
+Nothing can be renamed there. An artifact's files are uploaded first and its manifest last: without it they are no
+artifact. Every PUT is create-only, so that a writer that was frozen and has lost its lease cannot write over what the
+next one has finished. Readers get a copy in the user's cache, found by the digest of what it holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from xstilts.canonical import sha256_hex
+from xstilts.store import layout
+from xstilts.store.backend import DamagedError
+from xstilts.store.files import damage
+from xstilts.store.locks import Leases, LeaseTimes
+from xstilts.store.manifest import Contents
+from xstilts.store.objects import Objects
+
+
+class Bucket:
+    """A backend (`xstilts.store.backend.Backend`) on an object store; `identity` is the root's and namespace's name."""
+
+    def __init__(self, objects: Objects, identity: str, cache: Path, times: LeaseTimes) -> None:
+        self._objects = objects
+        self._leases = Leases(objects, layout.LOCKS, times)
+        self._copies = cache / "store"
+        self._work = cache / "work" / sha256_hex(identity.encode())[:16]
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """See Backend."""
+        sizes = self._objects.listing(folder)
+        return {path: size for path, size in sizes.items() if not layout.is_hidden(path)}
+
+    def names(self, folder: str) -> list[str]:
+        """See Backend."""
+        return self._objects.names(folder)
+
+    def read(self, path: str) -> bytes:
+        """See Backend."""
+        return self._objects.read(path)
+
+    def write(self, path: str, content: bytes) -> None:
+        """See Backend."""
+        self._objects.write(path, content)
+
+    def workspace(self, kind: str, name: str) -> Path:
+        """See Backend. It lies in this machine's cache: a checkpoint does not follow its stage to another machine."""
+        folder = self._work / kind / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def publish(self, draft: Path, folder: str, contents: Contents) -> None:
+        """See Backend."""
+        for relative in contents.files:
+            self._objects.upload(draft / relative, f"{folder}/{relative}")
+        self._leases.check(_lease(folder))
+        if not self._objects.create(f"{folder}/{layout.MANIFEST}", contents.to_json()):
+            raise FileExistsError(folder)
+
+    def materialise(self, folder: str, contents: Contents) -> Path:
+        """See Backend. A copy in the cache, whose files are hashed again whenever another process asks for it."""
+        copy = self._copies / contents.outputs_digest
+        if damage(copy, contents.files) is None:
+            return copy
+        self._copies.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._copies, prefix=".download-") as scratch:
+            fresh = Path(scratch) / "fresh"
+            for relative in contents.files:
+                self._download(f"{folder}/{relative}", fresh / relative)
+            problem = damage(fresh, contents.files)
+            if problem:
+                raise DamagedError(problem)
+            _replace(copy, fresh, Path(scratch) / "stale")
+        return copy
+
+    def _download(self, path: str, target: Path) -> None:
+        try:
+            self._objects.download(path, target)
+        except FileNotFoundError as error:
+            raise DamagedError(f"{path} is gone") from error
+
+    def move(self, source: str, target: str) -> bool:
+        """See Backend. The manifest goes first: what is left without one is no artifact."""
+        self._leases.check(_lease(source))
+        paths = self._manifest_first(source)
+        for path in paths:
+            self._objects.copy(f"{source}/{path}", f"{target}/{path}")
+            self._objects.delete(f"{source}/{path}")
+        return bool(paths)
+
+    def remove(self, folder: str) -> None:
+        """See Backend."""
+        for path in self._manifest_first(folder):
+            self._objects.delete(f"{folder}/{path}")
+
+    def _manifest_first(self, folder: str) -> list[str]:
+        return sorted(self._objects.listing(folder), key=lambda path: (path != layout.MANIFEST, path))
+
+    def lock(self, folder: str) -> AbstractContextManager[None]:
+        """See Backend."""
+        return self._leases.hold(_lease(folder))
+
+    def committing(self, folder: str) -> AbstractContextManager[None]:
+        """See Backend."""
+        return self._leases.ensure(_lease(folder))
+
+
+def _lease(folder: str) -> str:
+    return folder.replace("/", ".")
+
+
+def _replace(target: Path, fresh: Path, stale: Path) -> None:
+    """Put a verified copy in the place of a damaged one, or of none; another process may do the same."""
+    with suppress(FileNotFoundError):
+        target.rename(stale)
+    try:
+        fresh.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
