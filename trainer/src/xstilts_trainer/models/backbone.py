@@ -72,6 +72,12 @@ def encoder_folder(folder: Path, *, new: bool = False) -> Path:
     return inner if new or inner.is_dir() else folder
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint folder: one, or its shards."""
+    whole = folder / "model.safetensors"
+    return [whole] if whole.is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
+
+
 def load_backbone(
     folder: Path, family: Family, *, pooling: Pooling = Pooling.FIRST, seed: int = 0
 ) -> Backbone:
@@ -233,6 +239,8 @@ def _load_tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokeniz
             f"must hold a tokenizer of at most {config.vocab_size} pieces (vocab_size of config.json),"
             f" had {len(tokenizer)}; tokenizer and weights must belong together",
         )
+    for trace in ("is_local", "local_files_only"):  # how it was loaded would be saved with it
+        tokenizer.init_kwargs.pop(trace, None)
     return tokenizer
 
 
