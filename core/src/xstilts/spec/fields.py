@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Vali
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from xstilts.decimals import canonical_decimal
-from xstilts.spec.words import Path
+from xstilts.spec.words import Path, show
 
 MUST = "x-must"
 FAULT = "fault"  # the type of the errors that bring their own sentence
@@ -70,7 +70,7 @@ def unique_by(field: str) -> AfterValidator:
 def _unique(items: tuple[T, ...], key: Callable[[T], Any], field: tuple[str, ...]) -> tuple[T, ...]:
     first: dict[Any, int] = {}
     faults: list[tuple[Path, str, Any]] = [
-        ((index, *field), f"must be unique, was {str(value)!r} as in entry [{first[value]}]", value)
+        ((index, *field), f"must be unique, was {show(value)} as in entry [{first[value]}]", value)
         for index, value in enumerate(map(key, items))
         if first.setdefault(value, index) != index
     ]

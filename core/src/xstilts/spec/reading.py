@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from xstilts.errors import Problem, SpecError
+from xstilts.spec.checks import faults
 from xstilts.spec.document import SIZE_LIMIT, Document, parse_document
 from xstilts.spec.experiment import Experiment
 from xstilts.spec.sentences import to_problems
+from xstilts.spec.words import spell
 
 
 def load_experiment(path: Path | str) -> Experiment:
@@ -37,9 +39,16 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
 def _validate(document: Document) -> Experiment:
     try:
         # As JSON, as it travels to a cluster: strict, without Python's own conversions ("3" is no number).
-        return Experiment.model_validate_json(json.dumps(document.value), strict=True)
+        experiment = Experiment.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
         raise SpecError(*to_problems(error, _schema(), document)) from None
+    problems = [
+        Problem(spell(fault.path), fault.sentence + document.place(fault.path))
+        for fault in faults(experiment)
+    ]
+    if problems:
+        raise SpecError(*problems)
+    return experiment
 
 
 @cache

@@ -18,13 +18,8 @@ _BOOLEANS = {
 }
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _NOT_FINITE = {
-    sign + word: float(sign + word[1:])
-    for sign, words in (
-        ("", (".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF")),
-        ("+", (".inf", ".Inf", ".INF")),
-        ("-", (".inf", ".Inf", ".INF")),
-    )
-    for word in words
+    **{sign + word: float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
 }
 _INTEGER = re.compile(
     r"(?P<sign>[-+]?)(?:0[bB](?P<two>[01]+)|0[xX](?P<sixteen>[0-9a-fA-F]+)|0[oO]?(?P<eight>[0-7]+)|(?P<ten>0|[1-9][0-9]*))"
@@ -49,7 +44,7 @@ def resolve(text: str) -> Scalar:
     integer = _integer(number)
     if integer is not None:
         return integer
-    return _float(number) if _FLOAT.fullmatch(number) else text
+    return float(number) if _FLOAT.fullmatch(number) else text
 
 
 def _integer(text: str) -> int | None:
@@ -60,7 +55,3 @@ def _integer(text: str) -> int | None:
     value = int(match["sign"] + match[base], _BASES[base])
     return value if -(2**63) <= value < 2**64 else None
 
-
-def _float(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else math.copysign(math.inf, value)
