@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.errors import CommandGroup
-from xstilts.cli.validate import validate
+from xstilts.cli.results import results
 from xstilts.cli.score import score
+from xstilts.cli.validate import validate
 
 app = typer.Typer(
     name="xstilts",
@@ -49,9 +50,8 @@ def _xstilts(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
 
 
+app.command()(results)
 app.command()(score)
-
-
 app.command()(validate)
 
 

@@ -1,0 +1,84 @@
+"""`xstilts results`: the table of an experiment, from what its evaluations have left in the store."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from xstilts.local.inputs import pin_paths
+from xstilts.plan import plan
+from xstilts.results import gather, summary_table
+from xstilts.results.table import Table
+from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
+from xstilts.spec import load_experiment
+from xstilts.store import Store, store_root
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+def results(
+    file: Annotated[Path, typer.Argument(help="The experiment file.")],
+    *,
+    output: Annotated[Format, typer.Option("--output", "-o", help="Form of the results.")] = Format.TABLE,
+    store: Annotated[str | None, typer.Option(help="Root of the store: a folder or a URL.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Namespace in the store.")
+    ] = None,
+) -> None:
+    """Show an experiment's results, as far as its evaluations are done.
+
+    The table has a row a model, intermediate and target, over languages and seeds; `-o csv` has every single number,
+    and `-o json` both. While evaluations are missing, the title says partial and the notes name them.
+
+    \b
+    Examples:
+      xstilts results experiment.yaml
+      xstilts results experiment.yaml -o csv > scores.csv
+    """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
+    experiment = load_experiment(file)
+    opened = Store.open(
+        store_root(store, experiment.spec.store.name), namespace or experiment.metadata.namespace or "default"
+    )
+    experiment = pin_paths(experiment, file.parent, opened)
+    found = gather(experiment, plan(experiment), opened)
+    match output:
+        case Format.TABLE:
+            print_table(summary_table(found))
+        case Format.JSON:
+            typer.echo(to_json(found), nl=False)
+        case Format.CSV:
+            typer.echo(to_csv(found), nl=False)
+        case Format.MARKDOWN:
+            typer.echo(to_markdown(summary_table(found)), nl=False)
+        case Format.LATEX:
+            typer.echo(to_latex(summary_table(found)), nl=False)
+
+
+def print_table(table: Table) -> None:
+    """A table as wide as its text where this is no terminal, so that no number is cut."""
+    rich = RichTable(title=table.title, title_justify="left")
+    for column in table.columns:
+        rich.add_column(
+            column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric
+        )
+    for row in table.rows:
+        rich.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=console.measure(rich).maximum)
+    console.print(rich, markup=False)
+    for note in table.notes:
+        typer.echo(note)

@@ -1,0 +1,18 @@
+"""Results: from the scores of evaluate stages to the table of model x intermediate x target."""
+
+from xstilts.results.combinations import Combination, Estimate, combinations
+from xstilts.results.gather import gather, rows
+from xstilts.results.rows import Evaluation, Results, ScoreRow
+from xstilts.results.table import summary_table
+
+__all__ = [
+    "Combination",
+    "Estimate",
+    "Evaluation",
+    "Results",
+    "ScoreRow",
+    "combinations",
+    "gather",
+    "rows",
+    "summary_table",
+]

@@ -1,0 +1,183 @@
+"""From scores to the rows of the table: model x intermediate x target, over languages and seeds.
+
+A language's score is the task's main one (exact match and F1 averaged for QA). A task's score is XTREME's: the mean
+over its languages, English included. The zero-shot mean leaves English out, and the transfer gap is English less the
+zero-shot mean (Hu et al. 2020). A delta is taken seed by seed against `none` of the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from statistics import fmean, stdev
+
+from xstilts.catalogue import ENGLISH
+from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.rows import BASELINE, Results
+from xstilts.scoring import main_score
+
+Seed = int | None
+Languages = Mapping[str, float]  # language -> main score
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, and the seeds' standard deviation (n - 1) where there are two or more."""
+
+    mean: float
+    spread: float | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Estimate:
+        """The estimate of one value a seed; there is at least one."""
+        numbers = list(values)
+        return cls(fmean(numbers), stdev(numbers) if len(numbers) > 1 else None)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is said of a target in one seed; the zero-shot measures need a language beside English, the gap both."""
+
+    score: float
+    english: float | None
+    zero_shot: float | None
+    gap: float | None
+
+    @classmethod
+    def of(cls, languages: Languages) -> Measures:
+        """The measures of one seed's scores."""
+        english = languages.get(ENGLISH)
+        others = [value for language, value in languages.items() if language != ENGLISH]
+        zero_shot = fmean(others) if others else None
+        gap = None if english is None or zero_shot is None else english - zero_shot
+        return cls(fmean(languages.values()), english, zero_shot, gap)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A model, an intermediate and a target with all their seeds: a row of the table.
+
+    Attributes:
+        model, intermediate, target: what was scored.
+        seeds: those that have scores; () for a deterministic score.
+        score, english, zero_shot, gap: see the module.
+        worst: the language other than English with the lowest mean over seeds.
+        delta, delta_zero_shot, delta_gap: against `none`; None for `none` itself and where it has no scores.
+        languages: every language's score.
+        chance: the mean over the same languages, where it is defined for all of them.
+        overlap: how much of the target's train set the intermediate has seen.
+        languages_seen: those of the target's languages in which the intermediate was trained on labels.
+    """
+
+    model: str
+    intermediate: str
+    target: str
+    seeds: tuple[int, ...]
+    score: Estimate
+    english: Estimate | None
+    zero_shot: Estimate | None
+    gap: Estimate | None
+    worst: str | None
+    delta: Estimate | None
+    delta_zero_shot: Estimate | None
+    delta_gap: Estimate | None
+    languages: Mapping[str, Estimate]
+    chance: float | None
+    overlap: TrainingOverlap
+    languages_seen: tuple[str, ...]
+
+
+def combinations(results: Results) -> list[Combination]:
+    """The combinations that have scores, in the order of the experiment file."""
+    scores = _main_scores(results)
+    return [
+        _combination(results, names, scores[names], scores.get((names[0], BASELINE, names[2]), {}))
+        for names in product(results.models, results.intermediates, results.targets)
+        if names in scores
+    ]
+
+
+def _main_scores(results: Results) -> dict[tuple[str, str, str], dict[Seed, dict[str, float]]]:
+    """(model, intermediate, target) -> seed -> language -> main score."""
+    numbers: dict[tuple[str, str, str], dict[Seed, dict[str, dict[str, float]]]] = {}
+    for row in results.rows:
+        seeds = numbers.setdefault((row.model, row.intermediate, row.target), {})
+        seeds.setdefault(row.seed, {}).setdefault(row.language, {})[row.metric] = row.value
+    return {
+        names: {
+            seed: {
+                language: main_score(results.targets[names[2]], metrics)
+                for language, metrics in languages.items()
+            }
+            for seed, languages in seeds.items()
+        }
+        for names, seeds in numbers.items()
+    }
+
+
+def _combination(
+    results: Results,
+    names: tuple[str, str, str],
+    scores: Mapping[Seed, Languages],
+    baseline: Mapping[Seed, Languages],
+) -> Combination:
+    model, intermediate, target = names
+    measures = {seed: Measures.of(languages) for seed, languages in scores.items()}
+    pairs = list(_pairs(measures, baseline)) if intermediate != BASELINE else []
+    languages = {language: _over_seeds(scores, language) for language in _languages(scores)}
+    chance = results.chance.get(target, {})
+    relations = {language: results.relation(intermediate, target, language) for language in languages}
+    return Combination(
+        model=model,
+        intermediate=intermediate,
+        target=target,
+        seeds=tuple(sorted(seed for seed in scores if seed is not None)),
+        score=Estimate.of(m.score for m in measures.values()),
+        english=_estimate(m.english for m in measures.values()),
+        zero_shot=_estimate(m.zero_shot for m in measures.values()),
+        gap=_estimate(m.gap for m in measures.values()),
+        worst=min(
+            (language for language in languages if language != ENGLISH),
+            key=lambda language: languages[language].mean,
+            default=None,
+        ),
+        delta=_estimate(_minus(cell.score, none.score) for cell, none in pairs),
+        delta_zero_shot=_estimate(_minus(cell.zero_shot, none.zero_shot) for cell, none in pairs),
+        delta_gap=_estimate(_minus(cell.gap, none.gap) for cell, none in pairs),
+        languages=languages,
+        chance=fmean(map(chance.__getitem__, languages)) if languages.keys() <= chance.keys() else None,
+        overlap=max(relation.overlap for relation in relations.values()),
+        languages_seen=tuple(code for code, relation in relations.items() if relation.language_seen),
+    )
+
+
+def _pairs(
+    measures: Mapping[Seed, Measures], baseline: Mapping[Seed, Languages]
+) -> Iterator[tuple[Measures, Measures]]:
+    """A seed's measures beside those of `none` with the same seed; a deterministic `none` stands beside every seed."""
+    for seed, measured in measures.items():
+        languages = baseline.get(seed, baseline.get(None))
+        if languages is not None:
+            yield measured, Measures.of(languages)
+
+
+def _languages(scores: Mapping[Seed, Languages]) -> list[str]:
+    """All languages that were scored: English first, the others sorted."""
+    return sorted(
+        {code for languages in scores.values() for code in languages}, key=lambda c: (c != ENGLISH, c)
+    )
+
+
+def _over_seeds(scores: Mapping[Seed, Languages], language: str) -> Estimate:
+    return Estimate.of(languages[language] for languages in scores.values() if language in languages)
+
+
+def _estimate(values: Iterable[float | None]) -> Estimate | None:
+    """The estimate of the seeds that have a value, or None where none has."""
+    numbers = [value for value in values if value is not None]
+    return Estimate.of(numbers) if numbers else None
+
+
+def _minus(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other

@@ -1,0 +1,112 @@
+"""From a plan and a store to results: reads the evaluate artifacts that are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xstilts.catalogue.overlap import Relation, relation
+from xstilts.plan import Plan
+from xstilts.results.rows import Evaluation, Results, ScoreRow
+from xstilts.spec import Experiment
+from xstilts.stage import EvaluateSpec, Kind, Stage
+from xstilts.store import Store
+
+SCORES = "scores.json"  # task -> metric -> language -> decimal in percent
+CHANCE = "chance.json"  # task -> language -> decimal in percent
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    """An evaluate stage and its numbers; there are none where it has not run."""
+
+    spec: EvaluateSpec
+    seeded: bool
+    scores: Mapping[str, Mapping[str, Mapping[str, str]]]
+    chance: Mapping[str, Mapping[str, str]]
+
+    def rows(self, cell: Evaluation) -> Iterator[ScoreRow]:
+        """The scores of a cell, sorted by metric and language."""
+        for metric, languages in sorted(self.scores.get(cell.target, {}).items()):
+            for language, value in sorted(languages.items()):
+                yield ScoreRow(
+                    cell.model, cell.intermediate, cell.target, cell.seed, language, metric, float(value)
+                )
+
+
+def rows(plan: Plan, store: Store) -> list[ScoreRow]:
+    """The scores that are in the store, in the order of the experiment file.
+
+    Raises:
+        StoreError: an artifact is damaged; it has been set aside.
+    """
+    return [row for cell, artifact in _read(plan, store).items() for row in artifact.rows(cell)]
+
+
+def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
+    """The results of an experiment, as far as its evaluations are in the store.
+
+    Raises:
+        StoreError: an artifact is damaged; it has been set aside.
+    """
+    read = _read(plan, store)
+    data = {use.task.name: use for artifact in read.values() for use in artifact.spec.data}
+    return Results(
+        experiment=plan.name,
+        models={cell.model: artifact.spec.model.family for cell, artifact in read.items()},
+        intermediates=tuple(dict.fromkeys(cell.intermediate for cell in read)),
+        targets={cell.target: data[cell.target].task.metric for cell in read},
+        rows=tuple(row for cell, artifact in read.items() for row in artifact.rows(cell)),
+        missing=tuple(cell for cell, artifact in read.items() if cell.target not in artifact.scores),
+        chance={
+            target: {language: float(value) for language, value in languages.items()}
+            for artifact in read.values()
+            for target, languages in artifact.chance.items()
+        },
+        relations=_relations(experiment, {name: use.languages for name, use in data.items()}),
+    )
+
+
+def _read(plan: Plan, store: Store) -> dict[Evaluation, _Artifact]:
+    """Every cell of the grid, in the order of the experiment file; the seeds of a deterministic one are one."""
+    artifacts = {
+        planned.key: _artifact(planned.stage, _seeded(plan, planned.stage), store)
+        for planned in plan.of_kind(Kind.EVALUATE)
+    }
+    found = {}
+    for cell in plan.cells():
+        artifact = artifacts[plan.evaluate_key(cell)]
+        seed = cell.seed if artifact.seeded else None
+        found[Evaluation(cell.model, cell.intermediate, cell.target, seed)] = artifact
+    return found
+
+
+def _seeded(plan: Plan, stage: Stage) -> bool:
+    """Whether a seed decides an evaluation: a stage of the plan has trained its checkpoint."""
+    parent = stage.parents.get("model")
+    return parent is not None and plan.by_key[parent].stage.kind is Kind.TRAIN
+
+
+def _artifact(stage: Stage, seeded: bool, store: Store) -> _Artifact:  # noqa: FBT001 - a field of the result
+    manifest = store.lookup(stage.key)
+
+    def content(name: str) -> Any:
+        there = manifest is not None and name in manifest.files
+        return json.loads(store.read_bytes(stage.key, name)) if there else {}
+
+    return _Artifact(EvaluateSpec.model_validate(stage.spec), seeded, content(SCORES), content(CHANCE))
+
+
+def _relations(
+    experiment: Experiment, targets: Mapping[str, tuple[str, ...]]
+) -> dict[tuple[str, str, str], Relation]:
+    return {
+        (intermediate.name, target, language): relation(
+            intermediate.tasks, target, language, translated_to=intermediate.translated_to or ()
+        )
+        for intermediate in experiment.spec.intermediates
+        for target, languages in targets.items()
+        for language in languages
+    }

@@ -1,0 +1,74 @@
+"""The scores of an experiment, tidy: one number a row, and what is known of its targets beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xstilts.catalogue.overlap import Relation, TrainingOverlap
+from xstilts.stage import Family
+from xstilts.task import Metric
+
+BASELINE = "none"
+UNRELATED = Relation(overlap=TrainingOverlap.NONE, language_seen=False)
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One number, in percent. `seed` is None where nothing random decides it: retrieval by an untrained model."""
+
+    model: str
+    intermediate: str
+    target: str
+    seed: int | None
+    language: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A cell of the grid: what is scored in all languages at once. `seed` as in ScoreRow."""
+
+    model: str
+    intermediate: str
+    target: str
+    seed: int | None
+
+    def __str__(self) -> str:
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.model} / {self.intermediate} / {self.target}{seed}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that an experiment's evaluations have given so far.
+
+    Attributes:
+        experiment: its name.
+        models: the names, in the file's order, each with its family.
+        intermediates: the names in the file's order, `none` first where it is there.
+        targets: the names in the file's order, each with its metric.
+        rows: the scores.
+        missing: the planned evaluations that have no scores.
+        chance: target -> language -> percent that a constant answer gets; only where that makes sense.
+        relations: (intermediate, target, language) -> how they are related, where they are.
+    """
+
+    experiment: str
+    models: Mapping[str, Family]
+    intermediates: tuple[str, ...]
+    targets: Mapping[str, Metric]
+    rows: tuple[ScoreRow, ...]
+    missing: tuple[Evaluation, ...] = ()
+    chance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a planned evaluation has no scores."""
+        return bool(self.missing)
+
+    def relation(self, intermediate: str, target: str, language: str) -> Relation:
+        """How an intermediate's training data relates to a target in a language."""
+        return self.relations.get((intermediate, target, language), UNRELATED)

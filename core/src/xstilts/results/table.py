@@ -1,0 +1,147 @@
+"""The table of an experiment's results as text: its columns, its rows, and the sentences that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xstilts.catalogue import CATALOGUE
+from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.combinations import Combination, Estimate, combinations
+from xstilts.results.rows import Results
+from xstilts.stage import Family
+
+ABSENT = "–"  # noqa: RUF001 - an en dash stands for what is not defined
+MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, how it is made from a combination, and whether it holds numbers (set to the right)."""
+
+    title: str
+    text: Callable[[Combination], str]
+    meaning: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, columns, rows of text, and notes for people."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def number(estimate: Estimate | None) -> str:
+    """A score: one decimal, with the spread over seeds where there is one."""
+    if estimate is None:
+        return ABSENT
+    return f"{estimate.mean:.1f}{_spread(estimate)}"
+
+
+def difference(estimate: Estimate | None) -> str:
+    """A difference: with its sign."""
+    if estimate is None:
+        return ABSENT
+    return f"{estimate.mean:+.1f}{_spread(estimate)}"
+
+
+def relation(row: Combination) -> str:
+    """What the intermediate has seen of the target, in words; nothing where nothing."""
+    words = {
+        TrainingOverlap.NONE: [],
+        TrainingOverlap.PARTIAL: ["overlap"],
+        TrainingOverlap.SAME: ["in-task"],
+    }[row.overlap]
+    seen = [f"seen: {' '.join(row.languages_seen)}"] if row.languages_seen else []
+    return ", ".join(words + seen)
+
+
+def _spread(estimate: Estimate) -> str:
+    return "" if estimate.spread is None else f" ±{estimate.spread:.1f}"
+
+
+def _chance(row: Combination) -> str:
+    return ABSENT if row.chance is None else f"{row.chance:.1f}"
+
+
+def _worst(row: Combination) -> str:
+    return ABSENT if row.worst is None else f"{row.worst} {row.languages[row.worst].mean:.1f}"
+
+
+def _seeds(row: Combination) -> str:
+    return str(len(row.seeds)) if row.seeds else "none"
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+    Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
+    Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+    Column("seeds", _seeds, "how many seeds have scores; none: nothing random decides the score"),
+    Column("chance", _chance, "what always giving the most frequent label gets"),
+    Column("score", lambda row: number(row.score), "XTREME's: the mean over languages, English included"),
+    Column("delta", lambda row: difference(row.delta), "score less that of none, same model and seed"),
+    Column("English", lambda row: number(row.english), "the score in English, the language of training"),
+    Column("zero-shot", lambda row: number(row.zero_shot), "the mean over the other languages"),
+    Column(
+        "zero-shot delta",
+        lambda row: difference(row.delta_zero_shot),
+        "zero-shot less that of none, same model and seed",
+    ),
+    Column("gap", lambda row: difference(row.gap), "the transfer gap: English less zero-shot"),
+    Column("worst", _worst, "the other language with the lowest score"),
+    Column(
+        "relation",
+        relation,
+        "in-task: the intermediate is the target's own training data; overlap: it shares rows with it; "
+        "seen: it has labels in these languages",
+        numeric=False,
+    ),
+)
+
+
+def summary_table(results: Results) -> Table:
+    """The table of all combinations, in the order of the experiment file."""
+    partial = " (partial)" if results.partial else ""
+    return Table(
+        title=f"{results.experiment}{partial}",
+        columns=COLUMNS,
+        rows=tuple(tuple(column.text(row) for column in COLUMNS) for row in combinations(results)),
+        notes=tuple(notes(results)),
+    )
+
+
+def notes(results: Results) -> list[str]:
+    """What must be said beside the numbers, for these results."""
+    said = ["All numbers are percent, deltas and gaps are points; they are described here, not tested."]
+    seeds = {row.seed for row in results.rows} - {None}
+    if len(seeds) == 1:
+        said.append(
+            "One seed: nothing here tells an effect from the noise between seeds, which is often points."
+        )
+    elif seeds:
+        said.append(
+            f"± is the standard deviation over {len(seeds)} seeds or fewer, as the column seeds says."
+        )
+    if Family.E5 in results.models.values():
+        said.append(
+            "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
+            "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
+            "speaks for or against results of other pretrained models."
+        )
+    said += [
+        f"{CATALOGUE[name].title}: the {CATALOGUE[name].evaluates} split is scored, not a test split."
+        for name in results.targets
+        if name in CATALOGUE and CATALOGUE[name].evaluates != "test"
+    ]
+    if results.partial:
+        said.append(_missing(list(map(str, results.missing))))
+    return said
+
+
+def _missing(names: Sequence[str]) -> str:
+    more = f"; and {len(names) - MISSING_NAMED} more" if len(names) > MISSING_NAMED else ""
+    return f"Partial: {len(names)} evaluations have no scores: {'; '.join(names[:MISSING_NAMED])}{more}."

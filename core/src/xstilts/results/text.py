@@ -1,0 +1,92 @@
+"""Results as JSON, CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from typing import Any
+
+from xstilts.results.combinations import combinations
+from xstilts.results.rows import Results, ScoreRow
+from xstilts.results.table import Table
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",  # noqa: RUF001 - the en dash of absent numbers
+    "±": r"$\pm$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def to_json(results: Results) -> str:
+    """Everything: the tidy scores, the rows of the table with full precision, and what is missing."""
+    document = {
+        "experiment": results.experiment,
+        "partial": results.partial,
+        "missing": [asdict(evaluation) for evaluation in results.missing],
+        "combinations": [_plain(asdict(combination)) for combination in combinations(results)],
+        "scores": [asdict(row) for row in results.rows],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def to_csv(results: Results) -> str:
+    """The tidy scores, one number a line, for programs; a deterministic score has no seed."""
+    buffer = io.StringIO()
+    names = [field.name for field in fields(ScoreRow)]
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in results.rows)
+    return buffer.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table with its title and notes."""
+
+    def line(texts: Iterable[str]) -> str:
+        return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
+
+    head = line(column.title for column in table.columns)
+    rule = line("---:" if column.numeric else "---" for column in table.columns)
+    notes = "".join(f"\n- {note}" for note in table.notes)
+    return "\n".join([f"**{table.title}**", "", head, rule, *map(line, table.rows)]) + f"\n{notes}\n"
+
+
+def to_latex(table: Table) -> str:
+    """A `tabular` for the booktabs package, with title and notes as comments."""
+
+    def line(texts: Iterable[str]) -> str:
+        return " & ".join(map(_latex, texts)) + r" \\"
+
+    comments = [f"% {text}" for text in (table.title, *table.notes)]
+    layout = "".join("r" if column.numeric else "l" for column in table.columns)
+    return (
+        "\n".join(
+            [
+                *comments,
+                rf"\begin{{tabular}}{{{layout}}}",
+                r"\toprule",
+                line(column.title for column in table.columns),
+                r"\midrule",
+                *map(line, table.rows),
+                r"\bottomrule",
+                r"\end{tabular}",
+            ]
+        )
+        + "\n"
+    )
+
+
+def _latex(text: str) -> str:
+    return re.sub(".", lambda match: _LATEX.get(match[0], match[0]), text)
+
+
+def _plain(combination: dict[str, Any]) -> dict[str, Any]:
+    """A combination for JSON: the overlap by its name."""
+    return combination | {"overlap": combination["overlap"].name.lower()}
