@@ -104,7 +104,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            raise SpecError(Problem(f"{self.source}{where}", f"must be YAML: {_in_words(error)}")) from None
+            raise SpecError(
+                Problem(f"{self.source}{where}", f"must be YAML: {_in_words(error, self.text)}")
+            ) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # Characters that YAML forbids (no mark), and escapes beyond Unicode, which PyYAML does not foresee.
             reason = str(error).splitlines()[0]
@@ -174,9 +176,11 @@ class _Reader:
         return fields
 
     def _key(self, event: Event) -> str:
-        key = self._scalar(event) if isinstance(event, events.ScalarEvent) else None
+        if not isinstance(event, events.ScalarEvent):
+            self._refuse(event, "must have a string as its key, was a list, a mapping or an alias")
+        key = self._scalar(event)
         if not isinstance(key, str):
-            was = show(key, event.value) if isinstance(event, events.ScalarEvent) else "something else"
+            was = show(key, event.value)
             self._refuse(event, f"must have a string as its key, was {was}; put it in quotes")
         return key
 
@@ -202,8 +206,9 @@ class _Reader:
         raise SpecError(Problem(f"{self.source}: line {mark.line + 1}, column {mark.column + 1}", sentence))
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
+def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark
+    if mark is not None and text.startswith("\t", mark.index):
+        return "indented by spaces, was a tab"
     problem = error.problem or "not understood"
-    if "\\t" in problem:
-        return "must be indented by spaces, was a tab"
     return f"{problem}, {error.context}" if error.context else problem

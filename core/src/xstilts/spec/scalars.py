@@ -54,4 +54,3 @@ def _integer(text: str) -> int | None:
     base = match.lastgroup or "ten"
     value = int(match["sign"] + match[base], _BASES[base])
     return value if -(2**63) <= value < 2**64 else None
-
