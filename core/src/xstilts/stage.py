@@ -240,7 +240,7 @@ class EvaluateSpec(Model):
 
 
 class ReportSpec(Model):
-    """The tables and the page over some evaluations: its parents are those, roles `evaluate.0`, `evaluate.1` …
+    """The tables and the page over some evaluations: its parents are those, in roles `evaluate.0` and up.
 
     Names stand in no spec: what the page calls its rows comes from the plan's cells.
     """

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.errors import CommandGroup
+from xstilts.cli.plan import plan
 from xstilts.cli.results import results
 from xstilts.cli.score import score
 from xstilts.cli.validate import validate
@@ -50,6 +51,7 @@ def _xstilts(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
 
 
+app.command()(plan)
 app.command()(results)
 app.command()(score)
 app.command()(validate)
