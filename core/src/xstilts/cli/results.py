@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from xstilts.local.inputs import pin_paths
 from xstilts.plan import plan
 from xstilts.results import gather, summary_table
 from xstilts.results.table import Table
+from xstilts.results.terminal import show
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
 from xstilts.spec import load_experiment
 from xstilts.store import Store, store_root
@@ -68,17 +68,5 @@ def results(
 
 
 def print_table(table: Table) -> None:
-    """A table as wide as its text where this is no terminal, so that no number is cut."""
-    rich = RichTable(title=table.title, title_justify="left")
-    for column in table.columns:
-        rich.add_column(
-            column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric
-        )
-    for row in table.rows:
-        rich.add_row(*row)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=console.measure(rich).maximum)
-    console.print(rich, markup=False)
-    for note in table.notes:
-        typer.echo(note)
+    """Print a table of results to standard output."""
+    show(Console(), table)

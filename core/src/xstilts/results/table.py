@@ -73,14 +73,14 @@ def _worst(row: Combination) -> str:
 
 
 def _seeds(row: Combination) -> str:
-    return str(len(row.seeds)) if row.seeds else "none"
+    return str(len(row.seeds)) if row.seeds else "no seed"
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("model", lambda row: row.model, "the pretrained model", numeric=False),
     Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
     Column("target", lambda row: row.target, "the task that is scored", numeric=False),
-    Column("seeds", _seeds, "how many seeds have scores; none: nothing random decides the score"),
+    Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
     Column("chance", _chance, "what always giving the most frequent label gets"),
     Column("score", lambda row: number(row.score), "XTREME's: the mean over languages, English included"),
     Column("delta", lambda row: difference(row.delta), "score less that of none, same model and seed"),

@@ -1,0 +1,66 @@
+"""Results for a terminal: one table a model, with the columns that its width has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from xstilts.results.table import Table
+
+DISPENSABLE = (
+    "seeds",
+    "zero-shot delta",
+    "chance",
+    "gap",
+    "English",
+    "worst",
+)  # what goes first for want of room
+_WIDE = Console(width=10_000, color_system=None)  # lays tables out without cutting them
+
+
+def show(console: Console, table: Table) -> None:
+    """Print a results table and its notes.
+
+    On a terminal, columns that do not fit are left out, which the last line says; elsewhere all are printed, as wide as
+    they are.
+    """
+    left_out: tuple[str, ...] = ()
+    lines = _lines(table, left_out)
+    while console.is_terminal and max(map(len, lines)) > console.width and left_out != DISPENSABLE:
+        left_out = DISPENSABLE[: len(left_out) + 1]
+        lines = _lines(table, left_out)
+    notes = list(table.notes)
+    if left_out:
+        notes.append(f"Left out for want of room: {', '.join(left_out)} (-o markdown has them).")
+    for line in [table.title, *lines, *notes]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(table: Table, left_out: Sequence[str]) -> list[str]:
+    """The rows as text, a table a model."""
+    with _WIDE.capture() as capture:
+        for model in dict.fromkeys(row[0] for row in table.rows):
+            _WIDE.print(_of_model(table, model, left_out))
+    return [line.rstrip() for line in capture.get().split("\n")]
+
+
+def _of_model(table: Table, model: str, left_out: Sequence[str]) -> RichTable:
+    """The rows of one model, whose name is the title and no column."""
+    made = RichTable(
+        title=f"model {model}", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
+    kept = [
+        (index, column)
+        for index, column in enumerate(table.columns)
+        if index > 0 and column.title not in left_out
+    ]
+    for _, column in kept:
+        title = column.title.replace(" ", "\n")
+        made.add_column(title, justify="right" if column.numeric else "left", no_wrap=True)
+    for row in table.rows:
+        if row[0] == model:
+            made.add_row(*(row[index] for index, _ in kept))
+    return made
