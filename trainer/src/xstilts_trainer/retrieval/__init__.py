@@ -1,0 +1,1 @@
+"""Retrieval without training: sentences as vectors, nearest neighbours, and mining for parallel pairs."""

@@ -1,0 +1,112 @@
+"""Sentences as vectors: one layer of the encoder, pooled and scaled to length 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import PreTrainedModel
+
+from xstilts.errors import SpecError
+from xstilts.stage import Pooling, RetrievalUse
+from xstilts_trainer.models.backbone import Backbone
+from xstilts_trainer.models.encoder_model import encode
+from xstilts_trainer.models.pooling import first_token, masked_mean
+
+BATCH_SIZE = 64
+
+
+@torch.inference_mode()
+def embed(backbone: Backbone, sentences: Sequence[str], use: RetrievalUse) -> Tensor:
+    """Vectors [S, H] of S sentences, each of length 1, on the encoder's device.
+
+    `hidden_states[use.layer]` is pooled over all tokens that are not padding, special ones included (as XTREME and
+    jiant do), or taken at the first token. Equal sentences get equal vectors, bit for bit, and the order of the
+    sentences does not matter: each distinct one is embedded once, beside others of its length. Longer ones are cut
+    to `use.max_length` pieces or the model's own limit. The encoder is left in evaluation mode.
+
+    Raises:
+        SpecError: the encoder has no such layer, or the pooling is transformers' own.
+    """
+    if use.pooling is Pooling.TRANSFORMERS:
+        raise SpecError("retrieval.pooling: must be First or Mean, was Transformers")
+    encoder = backbone.encoder.train(mode=False)
+    distinct = {sentence: row for row, sentence in enumerate(sorted(set(sentences)))}
+    vectors = torch.empty(len(distinct), backbone.config.hidden_size, device=encoder.device)
+    for rows, inputs in _batches(backbone, list(distinct), use):
+        on_device = {name: tensor.to(encoder.device) for name, tensor in inputs.items()}
+        hidden = hidden_state(backbone, on_device, use.layer)
+        pooled = (
+            masked_mean(hidden, on_device["attention_mask"])
+            if use.pooling is Pooling.MEAN
+            else first_token(hidden)
+        )
+        vectors[rows] = normalize(pooled, dim=-1)
+    return vectors[[distinct[sentence] for sentence in sentences]]
+
+
+def hidden_state(backbone: Backbone, inputs: Mapping[str, Tensor], layer: int) -> Tensor:
+    """`hidden_states[layer]` [N, T, H] of transformers, without running the layers behind it.
+
+    Layer 0 is the embeddings, the last one the encoder's output; negative ones count from the end.
+
+    Raises:
+        SpecError: the encoder has no such layer.
+    """
+    layers = _layers(backbone.encoder)
+    count = len(layers)
+    if not -(count + 1) <= layer <= count:
+        raise SpecError(
+            f"retrieval.layer: must be from {-(count + 1)} to {count} for a model of {count} layers, was {layer}"
+        )
+    number = layer % (count + 1)
+    if number == count:
+        return encode(backbone, inputs).hidden
+    handle = layers[number].register_forward_pre_hook(_stop)
+    try:
+        encode(backbone, inputs)
+    except _ReachedError as reached:
+        return reached.hidden
+    finally:
+        handle.remove()
+    raise AssertionError("the encoder ran past the layer at which it must stop")
+
+
+class _ReachedError(Exception):
+    """Ends a forward pass at the layer that is asked for: every encoder calls its layers with their input first."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+
+def _stop(_layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+    raise _ReachedError(arguments[0])
+
+
+def _layers(encoder: PreTrainedModel) -> nn.ModuleList:
+    layers = encoder.get_submodule("encoder.block" if encoder.config.model_type == "mt5" else "encoder.layer")
+    assert isinstance(layers, nn.ModuleList)  # noqa: S101 - transformers does not say so in its types
+    return layers
+
+
+def _batches(
+    backbone: Backbone, sentences: list[str], use: RetrievalUse
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Rows and padded inputs of sentences of like length, the longest first: what does not fit fails at once."""
+    tokenizer = backbone.tokenizer
+    encoded = tokenizer(
+        [use.prefix + sentence for sentence in sentences],
+        truncation=True,
+        max_length=min(use.max_length, tokenizer.model_max_length),
+    )
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    order = sorted(range(len(sentences)), key=lambda row: -lengths[row])
+    for start in range(0, len(order), BATCH_SIZE):
+        rows = order[start : start + BATCH_SIZE]
+        features = {name: [values[row] for row in rows] for name, values in encoded.items()}
+        padded = tokenizer.pad(features, padding="longest", return_tensors="pt")
+        yield rows, dict(padded)
