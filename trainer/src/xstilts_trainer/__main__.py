@@ -1,0 +1,77 @@
+"""`python -m xstilts_trainer STAGE.json`: run one stage, locally and in a pod alike.
+
+Environment: XSTILTS_STORE (the store's root), XSTILTS_NAMESPACE, XSTILTS_RESULT (default /dev/termination-log),
+XSTILTS_PROGRESS (a file, optional), OMP_NUM_THREADS. Exit codes: 0 done; 42 interrupted, saved, resume me; 64 the spec
+or the data is wrong, do not retry; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, Problem, SpecError, UserError
+from xstilts.store import Store
+from xstilts_trainer.progress import Progress
+from xstilts_trainer.result import failure, result_of, write_result
+from xstilts_trainer.stages import read_stage, run_stage
+
+TERMINATION_LOG = "/dev/termination-log"
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the stage of the file that is named; returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a KeyboardInterrupt where we are
+    progress = Progress.from_environment(environment)
+    result_file = Path(environment.get("XSTILTS_RESULT", TERMINATION_LOG))
+    key = ""
+    try:
+        store = open_store(environment)
+        stage = read_stage(stage_file(arguments))
+        key = stage.key
+        manifest = run_stage(stage, store, progress)
+        write_result(result_file, result_of(manifest, store))
+    except KeyboardInterrupt:
+        progress.note("interrupted: run the stage again to continue")
+        return EXIT_INTERRUPTED
+    except UserError as error:
+        for problem in error.problems:
+            progress.note(str(problem))
+        write_result(result_file, failure(key, error))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the process ends here: whatever it was, it must be told
+        traceback.print_exc()
+        write_result(result_file, failure(key, error))
+        return EXIT_FAILED
+    return 0
+
+
+def stage_file(arguments: Sequence[str]) -> Path:
+    """The one argument.
+
+    Raises:
+        SpecError: none, or several.
+    """
+    if len(arguments) != 1:
+        raise SpecError(f"usage: python -m xstilts_trainer STAGE.json (one argument, were {len(arguments)})")
+    return Path(arguments[0])
+
+
+def open_store(environment: Mapping[str, str]) -> Store:
+    """The store that the environment names.
+
+    Raises:
+        SpecError: it names none.
+        StoreError: it names what is no store.
+    """
+    if not environment.get("XSTILTS_STORE"):
+        raise SpecError(Problem("XSTILTS_STORE", "must be set to the store's root: a folder or a URL"))
+    return Store.open(environment["XSTILTS_STORE"], environment.get("XSTILTS_NAMESPACE", "default"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

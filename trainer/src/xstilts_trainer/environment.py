@@ -1,0 +1,60 @@
+"""What can change the bits of an output, and is no part of the stage: versions, hardware, threads, precision."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_THREADS = 2
+_PACKAGES = ("xstilts", "xstilts-trainer", "torch", "transformers", "tokenizers", "numpy")
+
+
+def threads() -> int:
+    """The number of threads that the stage was given: OMP_NUM_THREADS, else 2."""
+    return int(os.environ.get("OMP_NUM_THREADS") or DEFAULT_THREADS)
+
+
+def make_deterministic(number_of_threads: int) -> None:
+    """Fix torch's threads and algorithms, before anything is computed."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
+    import torch  # noqa: PLC0415 - torch takes seconds to import: stages that need none go without
+
+    torch.set_num_threads(number_of_threads)
+    torch.use_deterministic_algorithms(True)
+
+
+def device() -> torch.device:
+    """The accelerator, where there is one, else the CPU."""
+    import torch  # noqa: PLC0415 - see make_deterministic
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and hardware, for the manifest."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "hardware": {
+            "machine": platform.machine(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": threads(),
+        },
+        "precision": "fp32",
+    }
+
+
+def _processor() -> str:
+    """The CPU's model name, as Linux tells it."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

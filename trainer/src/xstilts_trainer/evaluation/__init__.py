@@ -1,0 +1,1 @@
+"""From a checkpoint and data files to predictions and scores in every language."""

@@ -1,0 +1,102 @@
+"""Evaluate: one checkpoint on all tasks that it serves, in every language, in one process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from xstilts.errors import Problem, SpecError
+from xstilts.scoring import write_predictions
+from xstilts.stage import EvaluateSpec, Stage, TaskData
+from xstilts.store import Store
+from xstilts_trainer.data.batches import Batch
+from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.environment import device
+from xstilts_trainer.evaluation.forward import Forward
+from xstilts_trainer.evaluation.predict import Predictions, predict
+from xstilts_trainer.evaluation.test_sets import load_test_sets
+from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.progress import Progress
+from xstilts_trainer.result import SCORES
+from xstilts_trainer.stages.sources import MODEL, fetch_sources
+
+
+def evaluate(
+    spec: EvaluateSpec, stage: Stage, store: Store, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Write `predictions/<task>/…`, `scores.json` and `chance.json`; returns what the manifest records.
+
+    All data is read and checked before the first prediction.
+
+    Raises:
+        UserError: the spec, a parent or the data is wrong.
+        KeyboardInterrupt: asked to end.
+    """
+    sources = fetch_sources(stage, spec, store)
+    outcome = _by_heads(spec, sources.folders, progress)
+    _write(folder, spec, outcome)
+    return {"sources": dict(sources.digests)}
+
+
+def _by_heads(
+    spec: EvaluateSpec, folders: Mapping[str, Path], progress: Progress
+) -> dict[str, dict[str, Predictions]]:
+    """The predictions of a checkpoint's heads: task -> language -> predictions."""
+    recipe = spec.hyperparameters
+    if recipe is None:
+        raise SpecError(Problem("spec.hyperparameters", "must be there where a head answers"))
+    model = EncoderModel.load(folders[MODEL], spec.model.family).to(device()).eval()
+    heads = [_head(model, index, data) for index, data in enumerate(spec.data)]
+    pieces = PieceTokenizer(model.backbone.tokenizer)
+    sets = [load_test_sets(data, folders[data.role], pieces, recipe) for data in spec.data]
+    total = sum(len(test_set.encoded.features) for of_task in sets for test_set in of_task)
+    forward = Forward(model, pieces, recipe.batch_size, _to_device, _counter(progress, total))
+    return {
+        of_task[0].task.name: predict(forward, head, of_task, recipe)
+        for head, of_task in zip(heads, sets, strict=True)
+    }
+
+
+def _head(model: EncoderModel, index: int, data: TaskData) -> str:
+    name = data.head or data.task.name
+    if name not in model.heads:
+        there = ", ".join(sorted(model.heads)) or "none"
+        raise SpecError(
+            Problem(f"spec.data[{index}].head", f"must be a head of the model ({there}), was {name}")
+        )
+    return name
+
+
+def _to_device(batch: Batch) -> Batch:
+    return {name: tensor.to(device()) for name, tensor in batch.items()}
+
+
+def _counter(progress: Progress, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def count(features: int) -> None:
+        nonlocal done
+        done += features
+        progress.update(done / total)
+
+    return count
+
+
+def _write(folder: Path, spec: EvaluateSpec, outcome: Mapping[str, Mapping[str, Predictions]]) -> None:
+    scores: dict[str, dict[str, dict[str, str]]] = {}
+    guesses: dict[str, dict[str, str]] = {}
+    for task in (data.task for data in spec.data):
+        for language, predictions in sorted(outcome[task.name].items()):
+            write_predictions(folder / "predictions", task.name, language, task.metric, predictions.submitted)
+            for name, value in predictions.scores(task.metric, language).items():
+                scores.setdefault(task.name, {}).setdefault(name, {})[language] = repr(value)
+            if predictions.chance is not None:
+                guesses.setdefault(task.name, {})[language] = repr(predictions.chance)
+    _write_json(folder / SCORES, scores)
+    _write_json(folder / "chance.json", guesses)
+
+
+def _write_json(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")

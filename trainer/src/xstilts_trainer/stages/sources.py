@@ -1,0 +1,60 @@
+"""What a stage reads: the folders behind its roles, verified, and their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xstilts.errors import Problem, SpecError, StoreError
+from xstilts.stage import EvaluateSpec, Stage, TrainSpec
+from xstilts.store import Store
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Role -> folder, and role -> digest of the folder's content."""
+
+    folders: Mapping[str, Path]
+    digests: Mapping[str, str]
+
+
+def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) -> Sources:
+    """Fetch all that a stage names, every file's hash verified.
+
+    Raises:
+        SpecError: a role that the spec uses is neither a parent nor an input.
+        StoreError: a parent or an input is not in the store, or damaged.
+    """
+    roles = {MODEL: "spec.model"}
+    roles |= {data.role: f"spec.data[{index}].role" for index, data in enumerate(spec.data)}
+    if isinstance(spec, TrainSpec):
+        for index, selection in enumerate(spec.selection):
+            if selection.data is not None:
+                roles[selection.data.role] = f"spec.selection[{index}].data.role"
+    unknown = [
+        Problem(place, f"must be a parent or an input of the stage, was {role}")
+        for role, place in roles.items()
+        if role not in stage.parents and role not in spec.inputs
+    ]
+    if unknown:
+        raise SpecError(*unknown)
+    folders, digests = {}, {}
+    for role in roles:
+        if role in stage.parents:
+            folders[role], digests[role] = _fetch_parent(stage.parents[role], role, store)
+        else:
+            folders[role], digests[role] = store.fetch_input(spec.inputs[role]), spec.inputs[role].digest
+    return Sources(folders, digests)
+
+
+def _fetch_parent(key: str, role: str, store: Store) -> tuple[Path, str]:
+    folder = store.fetch(key)
+    manifest = store.lookup(key)
+    if manifest is None:
+        raise StoreError(
+            Problem(f"parents.{role}", f"must be in the store, is not: {key}; run its stage again")
+        )
+    return folder, manifest.outputs_digest

@@ -1,0 +1,164 @@
+"""Train: an encoder and new heads on one task or a mix; the best epoch by dev score is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from xstilts.stage import Stage, TrainSpec
+from xstilts.store import Store
+from xstilts_trainer.data.batches import Batch
+from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.environment import describe_environment, device
+from xstilts_trainer.evaluation.forward import Forward
+from xstilts_trainer.evaluation.predict import dev_score, predict
+from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone
+from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.models.heads import HeadSpec, make_head
+from xstilts_trainer.progress import Progress
+from xstilts_trainer.stages.sources import MODEL, fetch_sources
+from xstilts_trainer.training.embedding_rows import EmbeddingRows
+from xstilts_trainer.training.feed import Feed
+from xstilts_trainer.training.loop import Trainer, Validate
+from xstilts_trainer.training.optimiser import learning_rate
+from xstilts_trainer.training.selection import DevScores, best_epoch
+from xstilts_trainer.training.task_data import TrainingSet, load_training_sets, token_ids
+
+LOSS_POINTS = 200
+
+
+def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write `encoder/`, `heads/`, `heads.json`, `dev.json` and `training.json`; returns what the manifest records.
+
+    All data is read and checked before the first step.
+
+    Raises:
+        UserError: the spec, a parent or the data is wrong, or the loss is not finite.
+        KeyboardInterrupt: asked to end; a checkpoint is saved.
+    """
+    sources = fetch_sources(stage, spec, store)
+    backbone = load_backbone(
+        encoder_folder(sources.folders[MODEL]), spec.model.family, pooling=spec.model.pooling, seed=spec.seed
+    )
+    pieces = PieceTokenizer(backbone.tokenizer)
+    sets = load_training_sets(spec, sources.folders, pieces)
+    model = _make_model(spec, backbone, sets)
+    rows = _cut_embedding(spec, model, sets)
+
+    def prepare(batch: Batch) -> Batch:
+        renumbered = rows.renumber(batch) if rows else batch
+        return {name: tensor.to(device()) for name, tensor in renumbered.items()}
+
+    feed = Feed(spec, sets, pieces, prepare)
+    trainer = Trainer(
+        model.to(device()),
+        feed,
+        spec.hyperparameters,
+        seed=spec.seed,
+        validate=_validator(spec, model, sets, pieces, prepare),
+        checkpoints=store.checkpoint_dir(stage.key),
+        settings=describe_environment()["versions"],
+        progress=progress,
+    )
+    trainer.run()
+    model.cpu()
+    if rows:
+        recipe = spec.hyperparameters
+        rates = (learning_rate(recipe, step, trainer.steps) for step in range(trainer.kept_steps))
+        rows.restore([1 - rate * float(recipe.weight_decay) for rate in rates])
+    model.save(folder)
+    _write_json(folder / "dev.json", _dev_document(trainer.state.epochs, sets))
+    _write_json(folder / "training.json", _training_document(trainer, feed, sets))
+    return {"seed": spec.seed, "sources": dict(sources.digests)}
+
+
+def _make_model(spec: TrainSpec, backbone: Backbone, sets: dict[str, TrainingSet]) -> EncoderModel:
+    heads = {
+        name: make_head(HeadSpec.of(of_task.task, spec.model.pooling), backbone.config, spec.seed)
+        for name, of_task in sorted(sets.items())
+    }
+    model = EncoderModel(backbone, heads)
+    if spec.hyperparameters.dropout is not None:
+        model.set_dropout(float(spec.hyperparameters.dropout))
+    return model
+
+
+def _cut_embedding(
+    spec: TrainSpec, model: EncoderModel, sets: dict[str, TrainingSet]
+) -> EmbeddingRows | None:
+    """Cut the embedding table where that changes no bit and saves time.
+
+    AdamW treats each row alone, and Adafactor does not; a language-model head gives every row a gradient.
+    """
+    table = model.encoder.get_input_embeddings()
+    if spec.hyperparameters.optimizer != "AdamW" or spec.continued_pretraining or device().type != "cpu":
+        return None
+    if not isinstance(table, nn.Embedding) or not EmbeddingRows.is_exact(table):
+        return None
+    return EmbeddingRows(model, table, token_ids(sets.values()))
+
+
+def _validator(
+    spec: TrainSpec,
+    model: EncoderModel,
+    sets: dict[str, TrainingSet],
+    pieces: PieceTokenizer,
+    prepare: Callable[[Batch], Batch],
+) -> Validate | None:
+    if not spec.selection:
+        return None
+
+    def validate(check: Callable[[], None]) -> DevScores:
+        forward = Forward(model, pieces, spec.hyperparameters.batch_size, prepare, lambda _count: check())
+        return {
+            name: dev_score(
+                predict(forward, name, of_task.dev, spec.hyperparameters), of_task.dev[0].task.metric
+            )
+            for name, of_task in sorted(sets.items())
+        }
+
+    return validate
+
+
+def _dev_document(epochs: list[DevScores], sets: dict[str, TrainingSet]) -> dict[str, Any]:
+    """The main score of each task after each epoch, and which epoch was kept (from 1)."""
+    return {
+        "best": best_epoch(epochs) + 1,
+        "epochs": [{task: repr(score) for task, score in scores.items()} for scores in epochs],
+        "examples": {
+            name: sum(len(test_set.examples) for test_set in of_task.dev) for name, of_task in sets.items()
+        },
+    }
+
+
+def _training_document(trainer: Trainer, feed: Feed, sets: dict[str, TrainingSet]) -> dict[str, Any]:
+    """Steps, data and the loss curve: the mean loss of at most 200 parts of the run, each by its last step."""
+    losses = trainer.state.losses
+    stride = -(-len(losses) // LOSS_POINTS)
+    parts = [losses[start : start + stride] for start in range(0, len(losses), stride)]
+    return {
+        "steps": trainer.steps,
+        "stepsPerEpoch": feed.steps_per_epoch,
+        "stepsKept": trainer.kept_steps,
+        "paddingShare": f"{feed.padding_share():.4f}",
+        "tasks": {
+            name: {
+                "examples": len(of_task.origins),
+                "features": len(of_task.encoded.features),
+                "truncated": of_task.encoded.cut,
+            }
+            for name, of_task in sets.items()
+        },
+        "loss": [
+            {"step": min((index + 1) * stride, len(losses)), "mean": repr(sum(part) / len(part))}
+            for index, part in enumerate(parts)
+        ],
+    }
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The training loop on plain torch: deterministic, resumable to the bit."""

@@ -1,0 +1,73 @@
+"""Checkpoints of a running stage: written atomically, checked when read, the last two kept.
+
+A checkpoint is `<step>.safetensors` and, written after it, `<step>.json` with its SHA-256 and the state that is no
+tensor: a checkpoint without its JSON, or with another hash, does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands after `step` steps. `state` is JSON."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, durable when this returns, and drop all but the last two."""
+    weights = folder / f"{checkpoint.step:08}.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    _write_atomically(weights, lambda path: save_file(tensors, path))
+    state = {"sha256": _sha256(weights), "step": checkpoint.step, "state": checkpoint.state}
+    text = json.dumps(state, sort_keys=True)
+    _write_atomically(weights.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
+    for old in sorted(folder.glob("*.json"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None where there is none."""
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        weights = path.with_suffix(".safetensors")
+        if weights.is_file() and _sha256(weights) == record["sha256"]:
+            return Checkpoint(record["step"], load_file(weights), record["state"])
+    return None
+
+
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,72 @@
+"""The batch of each step: a pure function of data, seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from xstilts.stage import TrainSpec
+from xstilts_trainer.data.batches import Batch, collate
+from xstilts_trainer.data.mixing import Mixture
+from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.training.task_data import TrainingSet
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """What one step trains on; `rows` say where its examples stand, for error messages."""
+
+    task: str
+    batch: Batch
+    rows: tuple[str, ...]
+
+
+class Feed:
+    """The training batches of a stage's tasks."""
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        sets: Mapping[str, TrainingSet],
+        pieces: PieceTokenizer,
+        prepare: Callable[[Batch], Batch],
+    ) -> None:
+        """Make the feed.
+
+        Args:
+            spec: batch size, epochs, seed and mixing.
+            sets: the tasks.
+            pieces: pads the batches.
+            prepare: the last change to a batch: token ids renumbered, tensors moved to the device.
+        """
+        recipe = spec.hyperparameters
+        self._sets = sets
+        self._pieces = pieces
+        self._prepare = prepare
+        self._lengths = {name: of_task.encoded.lengths for name, of_task in sets.items()}
+        self._mixture = Mixture(self._lengths, recipe.batch_size, recipe.epochs, spec.seed, spec.mixing)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return self._mixture.steps_per_epoch
+
+    def batch(self, step: int) -> StepBatch:
+        """The batch of a step (0-based)."""
+        name, indices = self._mixture.batch(step)
+        training_set = self._sets[name]
+        features = [training_set.encoded.features[index] for index in indices]
+        rows = tuple(training_set.origins[feature.example] for feature in features)
+        return StepBatch(name, self._prepare(collate(features, self._pieces)), rows)
+
+    def padding_share(self) -> float:
+        """The share of the first epoch's places that holds padding, between 0 and 1."""
+        lengths = [
+            self._lengths[name][indices]
+            for name, indices in map(self._mixture.batch, range(self.steps_per_epoch))
+        ]
+        return 1 - sum(int(of_batch.sum()) for of_batch in lengths) / sum(
+            len(of_batch) * int(np.max(of_batch)) for of_batch in lengths
+        )

@@ -1,0 +1,223 @@
+"""The training loop: steps, a dev score at each epoch's end, checkpoints, and the best epoch's weights at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xstilts.errors import DataError, Problem
+from xstilts.stage import Hyperparameters
+from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.progress import Progress
+from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from xstilts_trainer.training.feed import Feed, StepBatch
+from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
+from xstilts_trainer.training.optimiser import (
+    clip_gradients,
+    learning_rate,
+    make_optimiser,
+    set_learning_rate,
+)
+from xstilts_trainer.training.randomness import seed_torch
+from xstilts_trainer.training.selection import DevScores, best_epoch
+
+CHECKPOINT_SECONDS = 600.0
+
+
+Validate = Callable[[Callable[[], None]], DevScores]
+"""Scores the model on dev; calls its argument between batches."""
+
+
+@dataclass
+class TrainingState:
+    """All that a run has come to, beside weights and optimiser."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    epochs: list[DevScores] = field(default_factory=list)
+    best: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # the best epoch's weights, unless they are the current
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it is no tensor."""
+        return {"losses": self.losses, "epochs": self.epochs}
+
+
+class Trainer:
+    """Trains a model on a feed; killed at any point and run again, it ends with the same bits."""
+
+    def __init__(
+        self,
+        model: EncoderModel,
+        feed: Feed,
+        hyperparameters: Hyperparameters,
+        *,
+        seed: int,
+        validate: Validate | None,
+        checkpoints: Path,
+        settings: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            model: as it is before step 0.
+            feed: the data.
+            hyperparameters: the recipe.
+            seed: of dropout.
+            validate: scores the dev set; None keeps the last epoch.
+            checkpoints: the folder of this stage's checkpoints.
+            settings: what may change bits (versions): a checkpoint of other settings is not continued.
+            progress: is told each step.
+        """
+        self._model = model
+        self._feed = feed
+        self._hyperparameters = hyperparameters
+        self._seed = seed
+        self._validate = validate
+        self._folder = checkpoints
+        self._settings = dict(settings)
+        self._progress = progress
+        self._optimiser = make_optimiser(model, hyperparameters)
+        self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
+        self._saved = time.monotonic()
+        self.steps = hyperparameters.epochs * feed.steps_per_epoch
+        self.state = TrainingState()
+
+    @property
+    def kept_steps(self) -> int:
+        """The steps behind the weights that the model is left with."""
+        return (best_epoch(self.state.epochs) + 1) * self._feed.steps_per_epoch
+
+    def run(self) -> None:
+        """Train from the last checkpoint, or the start, to the end; the model is left with the best epoch's weights.
+
+        Raises:
+            DataError: a loss is not finite.
+            KeyboardInterrupt: asked to end; a checkpoint is written.
+        """
+        self._resume()
+        with deferred_interrupts() as interrupts:
+            try:
+                self._run_epochs(interrupts)
+            except KeyboardInterrupt:
+                self._save()
+                raise
+        if self.state.best:
+            _set_weights(self._model, self.state.best)
+
+    def _run_epochs(self, interrupts: Interrupts) -> None:
+        for epoch in range(len(self.state.epochs), self._hyperparameters.epochs):
+            self._model.train()
+            while self.state.step < (epoch + 1) * self._feed.steps_per_epoch:
+                interrupts.check()
+                self._take_step()
+                if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+                    self._save()
+            self._end_epoch(epoch, interrupts)
+
+    def _take_step(self) -> None:
+        step = self.state.step
+        chosen = self._feed.batch(step)
+        seed_torch(self._seed, "step", step)
+        set_learning_rate(self._optimiser, learning_rate(self._hyperparameters, step, self.steps))
+        self._optimiser.zero_grad()
+        loss = self._model.loss(chosen.task, chosen.batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DataError(_not_finite(step, value, chosen))
+        loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
+        clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
+        self._optimiser.step()
+        self.state.losses.append(value)
+        self.state.step += 1
+        self._progress.update(self.state.step / self.steps, {"loss": value})
+
+    def _end_epoch(self, epoch: int, interrupts: Interrupts) -> None:
+        scores: DevScores = {}
+        if self._validate is not None:
+            self._model.eval()
+            scores = self._validate(interrupts.check)
+        self.state.epochs.append(scores)
+        best = best_epoch(self.state.epochs)
+        if best != epoch:
+            return
+        last = epoch + 1 == self._hyperparameters.epochs
+        self.state.best = {} if last or self._validate is None else _copy(_weights(self._model))
+
+    def _save(self) -> None:
+        tensors = {
+            **{f"model/{name}": tensor for name, tensor in _weights(self._model).items()},
+            **{f"best/{name}": tensor for name, tensor in self.state.best.items()},
+        }
+        optimiser: dict[str, dict[str, Any]] = {}
+        for index, values in self._optimiser.state_dict()["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser/{index}/{name}"] = value
+                else:
+                    optimiser.setdefault(str(index), {})[name] = value
+        state = {
+            **self.state.to_json(),
+            "optimiser": optimiser,
+            "settings": self._settings,
+            "threads": torch.get_num_threads(),
+        }
+        save_checkpoint(self._folder, Checkpoint(self.state.step, tensors, state))
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        checkpoint = load_checkpoint(self._folder)
+        if checkpoint is None:
+            return
+        if checkpoint.state["settings"] != self._settings:
+            self._progress.note("the checkpoint is of other versions: training starts anew")
+            return
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimiser": {}}
+        for name, tensor in checkpoint.tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        torch.set_num_threads(checkpoint.state["threads"])  # another number might change bits
+        _set_weights(self._model, groups["model"])
+        moments: dict[int, dict[str, Any]] = {
+            int(index): dict(values) for index, values in checkpoint.state["optimiser"].items()
+        }
+        for name, tensor in groups["optimiser"].items():
+            index, _, key = name.partition("/")
+            moments.setdefault(int(index), {})[key] = tensor
+        plain = self._optimiser.state_dict()
+        self._optimiser.load_state_dict({"state": moments, "param_groups": plain["param_groups"]})
+        self.state = TrainingState(
+            checkpoint.step, checkpoint.state["losses"], checkpoint.state["epochs"], groups["best"]
+        )
+        self._progress.note(f"continuing after step {checkpoint.step} of {self.steps}")
+
+
+def _weights(model: EncoderModel) -> dict[str, Tensor]:
+    """The parameters by name; one that is shared stands once, as safetensors wants it."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+@torch.no_grad()
+def _set_weights(model: EncoderModel, weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _not_finite(step: int, value: float, chosen: StepBatch) -> Problem:
+    return Problem(
+        f"step {step + 1}, task {chosen.task}",
+        f"the loss must be finite, was {value}; lower the learning rate, or look at the batch: {', '.join(chosen.rows)}",
+    )
