@@ -246,20 +246,21 @@ class Bench:
         return Stage.of(Kind.TRAIN, spec, {"model": parent} if parent else None)
 
     def evaluate_stage(
-        self, *types: TaskType, parent: str, languages=LANGUAGES, data=None, **changes
+        self, *types: TaskType, parent: str | None = None, languages=LANGUAGES, data=None, **changes
     ) -> Stage:
         entries = tuple(
             TaskData(task=MADE[t][0], role=f"data.{MADE[t][0].name}", split="test", languages=languages)
             for t in types
         )
+        inputs = {entry.role: data or self.data(t) for t, entry in zip(types, entries, strict=True)}
         spec = EvaluateSpec(
             recipe_version=1,
             model=USE,
-            inputs={entry.role: data or self.data(t) for t, entry in zip(types, entries, strict=True)},
+            inputs=inputs if parent else {**inputs, "model": self.model},
             data=entries,
             **{"hyperparameters": RECIPE, **changes},
         )
-        return Stage.of(Kind.EVALUATE, spec, {"model": parent})
+        return Stage.of(Kind.EVALUATE, spec, {"model": parent} if parent else None)
 
     def run(self, stage: Stage) -> Path:
         """In this process; returns the artifact's folder."""

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage
 from xstilts.task import TaskType
+from xstilts_trainer.stages.sources import fetch_sources
 
 MAIN = {
     TaskType.CLASSIFICATION: ("colours", "accuracy", 33.3),
@@ -26,3 +28,64 @@ def test_a_task_is_learnt_and_carried_over_to_the_other_language(bench, type_):
     assert set(scores) == {"de", "en"}
     assert float(scores["en"]) > chance + 40
     assert float(scores["de"]) > chance + 40
+
+
+def test_sentences_are_retrieved_with_the_encoder_alone(bench, tiny_encoder):
+    stage = bench.evaluate_stage(
+        TaskType.RETRIEVAL, languages=("de",), retrieval=RetrievalUse(layer=0, pooling="Mean")
+    )
+    folder = bench.run(stage)
+    scores = json.loads((folder / "scores.json").read_text())["pairs"]["accuracy"]
+    assert float(scores["de"]) == 100
+    assert json.loads((folder / "chance.json").read_text())["pairs"]["de"] == repr(100 / 24)
+    assert sorted(map(int, (folder / "predictions/pairs/test-de.tsv").read_text().split())) == list(range(24))
+
+
+def test_several_tasks_share_a_checkpoint_and_a_mix_trains_them(bench):
+    types = (TaskType.CLASSIFICATION, TaskType.TAGGING, TaskType.SPAN_QA)
+    train = bench.train_stage(*types, mixing=Mixing(strategy="Proportional", examples_cap=64))
+    artifact = bench.run(train)
+    training = json.loads((artifact / "training.json").read_text())
+    assert training["steps"] == training["stepsPerEpoch"] * 3
+    assert set(training["tasks"]) == {"colours", "entities", "find"}
+    folder = bench.run(bench.evaluate_stage(*types, parent=train.key))
+    scores = json.loads((folder / "scores.json").read_text())
+    assert set(scores) == {"colours", "entities", "find"}
+    assert float(scores["colours"]["accuracy"]["de"]) > 60
+    assert (folder / "predictions/find/test-de.json").is_file()
+
+
+def test_only_the_encoder_is_carried_over(bench):
+    intermediate = bench.train_stage(TaskType.TAGGING, epochs=1)
+    before = bench.run(intermediate)
+    target = bench.train_stage(TaskType.CLASSIFICATION, parent=intermediate.key, epochs=1, learning_rate="0")
+    after = bench.run(target)
+    assert (after / "encoder/model.safetensors").read_bytes() == (
+        before / "encoder/model.safetensors"
+    ).read_bytes()
+    assert [path.name for path in (after / "heads").iterdir()] == ["colours.safetensors"]
+
+
+def test_one_task_answers_with_the_head_of_another(bench):
+    train = bench.train_stage(TaskType.CLASSIFICATION)
+    bench.run(train)
+    stage = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=train.key)
+    spec = EvaluateSpec.model_validate(stage.spec)
+    data = spec.data[0]
+    # the same labels in another order: they are matched by name
+    task = data.task.model_copy(update={"name": "shades", "labels": ("red", "green", "blue")})
+    renamed = data.model_copy(update={"task": task, "head": "colours"})
+    folder = bench.run(Stage.of(Kind.EVALUATE, spec.model_copy(update={"data": (renamed,)}), stage.parents))
+    assert float(json.loads((folder / "scores.json").read_text())["shades"]["accuracy"]["en"]) > 80
+
+
+def test_after_a_sweep_the_best_on_dev_is_taken(bench):
+    good, bad = (bench.train_stage(TaskType.CLASSIFICATION, learning_rate=rate) for rate in ("5e-3", "1e-6"))
+    for stage in (good, bad):
+        bench.run(stage)
+    evaluate = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=good.key)
+    swept = Stage(
+        **{**evaluate.model_dump(by_alias=False), "parents": {"model.1e-6": bad.key, "model.5e-3": good.key}}
+    )
+    sources = fetch_sources(swept, EvaluateSpec.model_validate(swept.spec), bench.store)
+    assert sources.model == bench.store.fetch(good.key)

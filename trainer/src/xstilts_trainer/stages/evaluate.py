@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from xstilts.errors import Problem, SpecError
 from xstilts.scoring import write_predictions
 from xstilts.stage import EvaluateSpec, Stage, TaskData
 from xstilts.store import Store
+from xstilts.task import TaskType
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import device
 from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import Predictions, predict
+from xstilts_trainer.evaluation.retrieve import load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
+from xstilts_trainer.models.backbone import encoder_folder, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
-from xstilts_trainer.stages.sources import MODEL, fetch_sources
+from xstilts_trainer.stages.sources import Sources, fetch_sources
+
+Outcome: TypeAlias = dict[str, dict[str, Predictions]]  # task -> language -> predictions
+WITHOUT_HEAD = (TaskType.RETRIEVAL, TaskType.MINING)
 
 
 def evaluate(
@@ -35,22 +41,28 @@ def evaluate(
         KeyboardInterrupt: asked to end.
     """
     sources = fetch_sources(stage, spec, store)
-    outcome = _by_heads(spec, sources.folders, progress)
+    by_vectors = [data for data in spec.data if data.task.type in WITHOUT_HEAD]
+    by_heads = [data for data in spec.data if data.task.type not in WITHOUT_HEAD]
+    outcome: Outcome = {}
+    if by_heads:
+        outcome |= _predict_by_heads(spec, by_heads, sources, progress)
+    if by_vectors:
+        outcome |= _predict_by_vectors(spec, by_vectors, sources, progress)
     _write(folder, spec, outcome)
     return {"sources": dict(sources.digests)}
 
 
-def _by_heads(
-    spec: EvaluateSpec, folders: Mapping[str, Path], progress: Progress
-) -> dict[str, dict[str, Predictions]]:
-    """The predictions of a checkpoint's heads: task -> language -> predictions."""
+def _predict_by_heads(
+    spec: EvaluateSpec, wanted: Sequence[TaskData], sources: Sources, progress: Progress
+) -> Outcome:
+    """The predictions of a checkpoint's heads."""
     recipe = spec.hyperparameters
     if recipe is None:
         raise SpecError(Problem("spec.hyperparameters", "must be there where a head answers"))
-    model = EncoderModel.load(folders[MODEL], spec.model.family).to(device()).eval()
-    heads = [_head(model, index, data) for index, data in enumerate(spec.data)]
+    model = EncoderModel.load(sources.model, spec.model.family).to(device()).eval()
+    heads = [_head(model, data) for data in wanted]
     pieces = PieceTokenizer(model.backbone.tokenizer)
-    sets = [load_test_sets(data, folders[data.role], pieces, recipe) for data in spec.data]
+    sets = [load_test_sets(data, sources.folders[data.role], pieces, recipe) for data in wanted]
     total = sum(len(test_set.encoded.features) for of_task in sets for test_set in of_task)
     forward = Forward(model, pieces, recipe.batch_size, _to_device, _counter(progress, total))
     return {
@@ -59,12 +71,31 @@ def _by_heads(
     }
 
 
-def _head(model: EncoderModel, index: int, data: TaskData) -> str:
+def _predict_by_vectors(
+    spec: EvaluateSpec, wanted: Sequence[TaskData], sources: Sources, progress: Progress
+) -> Outcome:
+    """What an encoder finds without a head."""
+    if spec.retrieval is None:
+        raise SpecError(Problem("spec.retrieval", "must be there where sentences are retrieved"))
+    sentences = {data.task.name: load_sentences(data, sources.folders[data.role]) for data in wanted}
+    backbone = load_backbone(encoder_folder(sources.model), spec.model.family)
+    EncoderModel(backbone, {}).to(device())
+    count = _counter(progress, sum(map(len, sentences.values())))
+    outcome: Outcome = {}
+    for task, by_language in sentences.items():
+        outcome[task] = {}
+        for language, of_language in by_language.items():
+            outcome[task][language] = predict_pairs(backbone, of_language, spec.retrieval)
+            count(1)
+    return outcome
+
+
+def _head(model: EncoderModel, data: TaskData) -> str:
     name = data.head or data.task.name
     if name not in model.heads:
         there = ", ".join(sorted(model.heads)) or "none"
         raise SpecError(
-            Problem(f"spec.data[{index}].head", f"must be a head of the model ({there}), was {name}")
+            Problem(f"{data.task.name}: head", f"must be a head of the model ({there}), was {name}")
         )
     return name
 
@@ -84,7 +115,7 @@ def _counter(progress: Progress, total: int) -> Callable[[int], None]:
     return count
 
 
-def _write(folder: Path, spec: EvaluateSpec, outcome: Mapping[str, Mapping[str, Predictions]]) -> None:
+def _write(folder: Path, spec: EvaluateSpec, outcome: Outcome) -> None:
     scores: dict[str, dict[str, dict[str, str]]] = {}
     guesses: dict[str, dict[str, str]] = {}
     for task in (data.task for data in spec.data):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from xstilts.errors import Problem, SpecError, StoreError
@@ -11,24 +13,28 @@ from xstilts.stage import EvaluateSpec, Stage, TrainSpec
 from xstilts.store import Store
 
 MODEL = "model"
+SWEPT = "model."  # then the learning rate of the stage that made it
+DEV = "dev.json"
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Role -> folder, and role -> digest of the folder's content."""
+    """The model's folder; the folder of each role of data; the digest of what each role names."""
 
+    model: Path
     folders: Mapping[str, Path]
     digests: Mapping[str, str]
 
 
 def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) -> Sources:
-    """Fetch all that a stage names, every file's hash verified.
+    """Fetch all that a stage names, every file's hash verified. Of several models the best on dev is taken.
 
     Raises:
         SpecError: a role that the spec uses is neither a parent nor an input.
         StoreError: a parent or an input is not in the store, or damaged.
     """
-    roles = {MODEL: "spec.model"}
+    model = _best_model(stage, store)
+    roles = {model: "spec.model"}
     roles |= {data.role: f"spec.data[{index}].role" for index, data in enumerate(spec.data)}
     if isinstance(spec, TrainSpec):
         for index, selection in enumerate(spec.selection):
@@ -47,7 +53,19 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
             folders[role], digests[role] = _fetch_parent(stage.parents[role], role, store)
         else:
             folders[role], digests[role] = store.fetch_input(spec.inputs[role]), spec.inputs[role].digest
-    return Sources(folders, digests)
+    return Sources(folders[model], folders, digests)
+
+
+def _best_model(stage: Stage, store: Store) -> str:
+    """The role of the model: after a sweep that with the highest dev score, of equals the smallest learning rate."""
+    swept = {Decimal(role.removeprefix(SWEPT)): role for role in stage.parents if role.startswith(SWEPT)}
+    if not swept:
+        return MODEL
+    scores = {
+        rate: float(json.loads(store.read_bytes(stage.parents[role], DEV))["score"])
+        for rate, role in sorted(swept.items())
+    }
+    return swept[max(scores, key=lambda rate: scores[rate])]
 
 
 def _fetch_parent(key: str, role: str, store: Store) -> tuple[Path, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from torch import nn
@@ -20,7 +21,7 @@ from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backb
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.heads import HeadSpec, make_head
 from xstilts_trainer.progress import Progress
-from xstilts_trainer.stages.sources import MODEL, fetch_sources
+from xstilts_trainer.stages.sources import DEV, fetch_sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed
 from xstilts_trainer.training.loop import Trainer, Validate
@@ -42,7 +43,7 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
     """
     sources = fetch_sources(stage, spec, store)
     backbone = load_backbone(
-        encoder_folder(sources.folders[MODEL]), spec.model.family, pooling=spec.model.pooling, seed=spec.seed
+        encoder_folder(sources.model), spec.model.family, pooling=spec.model.pooling, seed=spec.seed
     )
     pieces = PieceTokenizer(backbone.tokenizer)
     sets = load_training_sets(spec, sources.folders, pieces)
@@ -71,7 +72,7 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         rates = (learning_rate(recipe, step, trainer.steps) for step in range(trainer.kept_steps))
         rows.restore([1 - rate * float(recipe.weight_decay) for rate in rates])
     model.save(folder)
-    _write_json(folder / "dev.json", _dev_document(trainer.state.epochs, sets))
+    _write_json(folder / DEV, _dev_document(trainer.state.epochs, sets))
     _write_json(folder / "training.json", _training_document(trainer, feed, sets))
     return {"seed": spec.seed, "sources": dict(sources.digests)}
 
@@ -125,9 +126,11 @@ def _validator(
 
 
 def _dev_document(epochs: list[DevScores], sets: dict[str, TrainingSet]) -> dict[str, Any]:
-    """The main score of each task after each epoch, and which epoch was kept (from 1)."""
+    """The main score of each task after each epoch; which epoch was kept (from 1), and the mean of its scores."""
+    best = best_epoch(epochs)
     return {
-        "best": best_epoch(epochs) + 1,
+        "best": best + 1,
+        "score": repr(fmean(epochs[best].values())) if epochs[best] else None,
         "epochs": [{task: repr(score) for task, score in scores.items()} for scores in epochs],
         "examples": {
             name: sum(len(test_set.examples) for test_set in of_task.dev) for name, of_task in sets.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xstilts.errors import DataError, Problem, SpecError
-from xstilts.stage import Hyperparameters, Selection, TaskData, TrainSpec
+from xstilts.stage import Holdout, Hyperparameters, Selection, TaskData, TrainSpec
 from xstilts.task import Task
 from xstilts_trainer.data.encode import encode
-from xstilts_trainer.data.examples import Example, SpanExample
+from xstilts_trainer.data.examples import Example
 from xstilts_trainer.data.features import Encoded, Feature
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.subsets import held_out, limited
@@ -44,8 +45,8 @@ def load_training_sets(
     """All tasks of the stage, by name.
 
     Raises:
-        DataError: a file that is missing or wrong; all tasks' problems together.
-        SpecError: a holdout by a column that the task's examples do not have.
+        DataError: a file is missing or wrong, or nothing can be held out as asked; all tasks' problems together.
+        SpecError: a selection by data and by a holdout.
     """
     selections: Sequence[Selection] = spec.selection or [Selection()] * len(spec.data)
     sets: dict[str, TrainingSet] = {}
@@ -77,13 +78,6 @@ def token_ids(sets: Iterable[TrainingSet]) -> npt.NDArray[np.int64]:
 def _check_selection(index: int, selection: Selection) -> None:
     if selection.data is not None and selection.holdout is not None:
         raise SpecError(Problem(f"spec.selection[{index}]", "must be data or a holdout, was both"))
-    if selection.holdout is not None and selection.holdout.group_by != "context":
-        raise SpecError(
-            Problem(
-                f"spec.selection[{index}].holdout.groupBy",
-                f"must be context, was {selection.holdout.group_by}",
-            )
-        )
 
 
 def _load(
@@ -102,7 +96,7 @@ def _load(
     examples = [example for of_language in by_language.values() for example in of_language]
     dev: list[TestSet] = []
     if selection.holdout is not None:
-        examples, chosen = _hold_out(task, examples, Decimal(selection.holdout.fraction))
+        examples, chosen = _hold_out(task, examples, selection.holdout)
         dev = [TestSet(task, data.languages[0], chosen, encode(pieces, chosen, hyperparameters))]
     elif selection.data is not None:
         dev = load_test_sets(selection.data, folders[selection.data.role], pieces, hyperparameters)
@@ -112,13 +106,14 @@ def _load(
 
 
 def _hold_out(
-    task: Task, examples: Sequence[Example], fraction: Decimal
+    task: Task, examples: Sequence[Example], holdout: Holdout
 ) -> tuple[list[Example], list[Example]]:
-    questions = [example for example in examples if isinstance(example, SpanExample)]
-    if len(questions) != len(examples):
-        raise DataError(Problem(task.name, f"only questions have a context to hold out by, not {task.type}"))
+    if not hasattr(examples[0], holdout.group_by):
+        fields = ", ".join(field.name for field in dataclasses.fields(examples[0]))
+        raise DataError(
+            Problem(f"{task.name}: holdout.groupBy", f"must be one of {fields}, was {holdout.group_by}")
+        )
     try:
-        train, dev = held_out(questions, fraction, "context")
+        return held_out(examples, Decimal(holdout.fraction), holdout.group_by)
     except DataError as error:
         raise in_task(task, error) from None
-    return list(train), list(dev)
