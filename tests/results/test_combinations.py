@@ -60,6 +60,8 @@ def test_measures_over_languages_and_seeds():
     assert squad.delta_zero_shot == Estimate(
         pytest.approx(2.5), pytest.approx(0.5**0.5)
     )  # 3 and 2: seed by seed
+    assert squad.delta_languages["sw"] == Estimate(2.0, pytest.approx(18**0.5))
+    assert none.delta_languages == {}
     assert squad.delta_gap.mean == pytest.approx(-2.5)
     assert squad.delta.mean == pytest.approx((7 / 3 + 1) / 2)
 

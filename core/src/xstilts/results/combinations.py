@@ -7,9 +7,9 @@ zero-shot mean (Hu et al. 2020). A delta is taken seed by seed against `none` of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
@@ -65,6 +65,7 @@ class Combination:
         worst: the language other than English with the lowest mean over seeds.
         delta, delta_zero_shot, delta_gap: against `none`; None for `none` itself and where it has no scores.
         languages: every language's score.
+        delta_languages: every language's score against that of `none`, as `delta`; empty where that is None.
         chance: the mean over the same languages, where it is defined for all of them.
         overlap: how much of the target's train set the intermediate has seen.
         languages_seen: those of the target's languages in which the intermediate was trained on labels.
@@ -83,6 +84,7 @@ class Combination:
     delta_zero_shot: Estimate | None
     delta_gap: Estimate | None
     languages: Mapping[str, Estimate]
+    delta_languages: Mapping[str, Estimate]
     chance: float | None
     overlap: TrainingOverlap
     languages_seen: tuple[str, ...]
@@ -124,8 +126,9 @@ def _combination(
 ) -> Combination:
     model, intermediate, target = names
     measures = {seed: Measures.of(languages) for seed, languages in scores.items()}
-    pairs = list(_pairs(measures, baseline)) if intermediate != BASELINE else []
-    languages = {language: _over_seeds(scores, language) for language in _languages(scores)}
+    pairs = list(_pairs(scores, baseline)) if intermediate != BASELINE else []
+    measured = [(Measures.of(after), Measures.of(before)) for after, before in pairs]
+    languages = {language: _over_seeds(scores, language) for language in _ordered(chain(*scores.values()))}
     chance = results.chance.get(target, {})
     relations = {language: results.relation(intermediate, target, language) for language in languages}
     return Combination(
@@ -142,10 +145,11 @@ def _combination(
             key=lambda language: languages[language].mean,
             default=None,
         ),
-        delta=_estimate(_minus(cell.score, none.score) for cell, none in pairs),
-        delta_zero_shot=_estimate(_minus(cell.zero_shot, none.zero_shot) for cell, none in pairs),
-        delta_gap=_estimate(_minus(cell.gap, none.gap) for cell, none in pairs),
+        delta=_estimate(_minus(after.score, before.score) for after, before in measured),
+        delta_zero_shot=_estimate(_minus(after.zero_shot, before.zero_shot) for after, before in measured),
+        delta_gap=_estimate(_minus(after.gap, before.gap) for after, before in measured),
         languages=languages,
+        delta_languages=_deltas(pairs),
         chance=fmean(map(chance.__getitem__, languages)) if languages.keys() <= chance.keys() else None,
         overlap=max(relation.overlap for relation in relations.values()),
         languages_seen=tuple(code for code, relation in relations.items() if relation.language_seen),
@@ -153,20 +157,27 @@ def _combination(
 
 
 def _pairs(
-    measures: Mapping[Seed, Measures], baseline: Mapping[Seed, Languages]
-) -> Iterator[tuple[Measures, Measures]]:
-    """A seed's measures beside those of `none` with the same seed; a deterministic `none` stands beside every seed."""
-    for seed, measured in measures.items():
-        languages = baseline.get(seed, baseline.get(None))
-        if languages is not None:
-            yield measured, Measures.of(languages)
+    scores: Mapping[Seed, Languages], baseline: Mapping[Seed, Languages]
+) -> Iterator[tuple[Languages, Languages]]:
+    """A seed's scores beside those of `none` with the same seed; a deterministic `none` stands beside every seed."""
+    for seed, languages in scores.items():
+        before = baseline.get(seed, baseline.get(None))
+        if before is not None:
+            yield languages, before
 
 
-def _languages(scores: Mapping[Seed, Languages]) -> list[str]:
-    """All languages that were scored: English first, the others sorted."""
-    return sorted(
-        {code for languages in scores.values() for code in languages}, key=lambda c: (c != ENGLISH, c)
-    )
+def _deltas(pairs: Sequence[tuple[Languages, Languages]]) -> dict[str, Estimate]:
+    """The difference in every language that both have been scored in."""
+    differences: dict[str, list[float]] = {}
+    for after, before in pairs:
+        for language in after.keys() & before.keys():
+            differences.setdefault(language, []).append(after[language] - before[language])
+    return {language: Estimate.of(differences[language]) for language in _ordered(differences)}
+
+
+def _ordered(languages: Iterable[str]) -> list[str]:
+    """English first, the others sorted."""
+    return sorted(set(languages), key=lambda language: (language != ENGLISH, language))
 
 
 def _over_seeds(scores: Mapping[Seed, Languages], language: str) -> Estimate:

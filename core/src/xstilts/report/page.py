@@ -1,0 +1,116 @@
+"""The report's page: one HTML file that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from xstilts.catalogue import CATALOGUE, Entry
+from xstilts.catalogue.languages import LANGUAGES
+from xstilts.report.provenance import Provenance
+from xstilts.results import Combination, Results, combinations, summary_table
+from xstilts.results.table import difference, number
+from xstilts.scoring import MAIN
+
+KEY_SHOWN = 12  # so many digits of a stage key tell stages apart
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("xstilts.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class LanguageRow:
+    """A language's scores: chance, and for every combination the score and its difference from `none`."""
+
+    code: str
+    name: str
+    chance: str
+    scores: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TargetSection:
+    """A target's languages: the models with their intermediates are the columns."""
+
+    name: str
+    entry: Entry | None
+    measure: str
+    models: tuple[tuple[str, int], ...]
+    intermediates: tuple[str, ...]
+    rows: tuple[LanguageRow, ...]
+
+
+def render(results: Results, provenance: Provenance) -> str:
+    """The page as HTML. Equal results and provenance give equal bytes.
+
+    Args:
+        results: of the experiment, whole or partial.
+        provenance: of its stages.
+    """
+    rows = combinations(results)
+    return _TEMPLATES.get_template("report.html").render(
+        results=results,
+        table=summary_table(results),
+        lead=lead(results),
+        targets=[
+            section(results, target, [row for row in rows if row.target == target])
+            for target in results.targets
+            if any(row.target == target for row in rows)
+        ],
+        provenance=provenance,
+        seconds=sum(stage.seconds or 0 for stage in provenance.stages if not stage.reused),
+        reused=sum(stage.reused for stage in provenance.stages),
+        key_shown=KEY_SHOWN,
+    )
+
+
+def lead(results: Results) -> str:
+    """What the table shows, and what it does not, in one paragraph."""
+    retrieval = [name for name in results.targets if name in CATALOGUE and CATALOGUE[name].is_retrieval]
+    untrained = f"Nothing is trained for {' and '.join(retrieval)}: the model is applied as it is. "
+    return (
+        "Each row is a pretrained model that was first fine-tuned on an English intermediate task (none: on nothing), "
+        "then on the target's English training data, and then scored on the target in every language. Apart from the "
+        "languages that the column relation names as seen, no labelled example in another language than English was "
+        f"used: those scores are zero-shot. {untrained if retrieval else ''}A delta compares a model with itself "
+        "without the intermediate task, seed by seed. The table does not show whether a difference would hold with "
+        "other seeds, data or languages, and where relation says in-task or overlap, a delta is partly the effect of "
+        "seeing more of the target's own training data."
+    )
+
+
+def section(results: Results, target: str, rows: Sequence[Combination]) -> TargetSection:
+    """The scores of one target by language: English first, the others by their code."""
+    codes = list(dict.fromkeys(code for row in rows for code in row.languages))
+    chance = results.chance.get(target, {})
+    return TargetSection(
+        name=target,
+        entry=CATALOGUE.get(target),
+        measure=" and ".join(MAIN[results.targets[target]]).replace("_", " "),
+        models=tuple((model, len(list(group))) for model, group in groupby(rows, key=lambda row: row.model)),
+        intermediates=tuple(row.intermediate for row in rows),
+        rows=tuple(_language(code, chance, rows) for code in codes),
+    )
+
+
+def _language(code: str, chance: Mapping[str, float], rows: Sequence[Combination]) -> LanguageRow:
+    return LanguageRow(
+        code=code,
+        name=LANGUAGES[code].name if code in LANGUAGES else "",
+        chance=f"{chance[code]:.1f}" if code in chance else "",
+        scores=tuple(
+            (
+                number(row.languages.get(code)),
+                difference(row.delta_languages[code]) if code in row.delta_languages else "",
+            )
+            for row in rows
+        ),
+    )
