@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,15 +108,15 @@ def store(place: Place) -> Store:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return make_stage()
-
-
-def make_stage(repository: str = "org/model") -> Stage:
-    source = HubSource(repository=repository, revision="0" * 40)
-    return Stage.of(Kind.PREPARE, PrepareModelSpec(source=source, family=Family.XLMR))
+def make_stage() -> Callable[[str], Stage]:
+    return stage_of
 
 
 @pytest.fixture
-def environment() -> dict[str, str]:
-    return {**os.environ}
+def stage() -> Stage:
+    return stage_of("org/model")
+
+
+def stage_of(repository: str) -> Stage:
+    source = HubSource(repository=repository, revision="0" * 40)
+    return Stage.of(Kind.PREPARE, PrepareModelSpec(source=source, family=Family.XLMR))

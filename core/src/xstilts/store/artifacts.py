@@ -176,6 +176,7 @@ class Store:
                         Problem(str(folder), "must not change while it is put; put it again")
                     ) from None
                 self._publish(_input(ref), draft, manifest)
+        self._backend.write(f"{layout.INPUTS}/{name}/{layout.LATEST}", ref.digest.encode())
         return ref
 
     def fetch_input(self, ref: InputRef) -> Path:
@@ -185,6 +186,21 @@ class Store:
             StoreError: there is no such input, or it was damaged: then it has been set aside.
         """
         return self._fetch(_input(ref))
+
+    def latest(self, name: str) -> InputRef | None:
+        """The input of a name that was put last, or None where none was, or that one is not whole (any more)."""
+        try:
+            digest = self._backend.read(f"{layout.INPUTS}/{layout.input_name(name)}/{layout.LATEST}").decode()
+        except FileNotFoundError:
+            return None
+        ref = InputRef(name=name, digest=digest)
+        return ref if isinstance(self._look(_input(ref)), InputManifest) else None
+
+    def inputs(self) -> Iterator[InputRef]:
+        """The inputs that the store holds something for, whole or not, sorted."""
+        for name in self._backend.names(layout.INPUTS):
+            for digest in filter(layout.is_key, self._backend.names(f"{layout.INPUTS}/{name}")):
+                yield InputRef(name=name, digest=digest)
 
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:

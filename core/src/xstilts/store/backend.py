@@ -30,7 +30,7 @@ class Backend(Protocol):
         """
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a small file."""
+        """Write a small file, over what was there; a reader sees the old bytes or the new ones."""
 
     def workspace(self, kind: str, name: str) -> Path:
         """The local folder `<kind>/<name>` for work under way, made where it is not there; it survives a crash."""

@@ -56,7 +56,9 @@ class Folder:
         """See Backend."""
         target = self._base / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(target, content)
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        write_synced(partial, content)
+        partial.replace(target)
 
     def workspace(self, kind: str, name: str) -> Path:
         """See Backend."""

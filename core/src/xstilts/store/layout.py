@@ -2,6 +2,7 @@
 
     <key>/…files…, manifest.json                    an artifact, the output of a stage
     inputs/<NAME>/<DIGEST>/…files…, manifest.json   a folder that `xstilts put` has put there
+    inputs/<NAME>/latest                            the digest that was put last
     set-aside/<key or NAME>.<time>.<token>/…        what was found damaged, and set-aside.json saying why
     drafts/…, checkpoints/<key>/…, locks/…          work under way
 
@@ -20,6 +21,7 @@ from xstilts.errors import Problem, StoreError
 MANIFEST: Final = "manifest.json"
 REASON: Final = "set-aside.json"
 INPUTS: Final = "inputs"
+LATEST: Final = "latest"
 SET_ASIDE: Final = "set-aside"
 DRAFTS: Final = "drafts"
 CHECKPOINTS: Final = "checkpoints"
