@@ -2,7 +2,7 @@
 
 The pieces come from the fast tokenizer behind a transformers tokenizer, without special tokens; those are added here
 from a template that is read off the tokenizer itself. So windows and truncation are arithmetic on piece ids, the same
-for every task, and the tokenizer holds no state of ours.
+for every task.
 """
 
 from __future__ import annotations
@@ -74,15 +74,20 @@ class PieceTokenizer:
             raise DataError(
                 f"the model's tokenizer must be a fast one, was {type(tokenizer).__name__}: save it with a tokenizer.json"
             )
-        backend.no_truncation()
-        backend.no_padding()
-        self._backend = backend
+        self._tokenizer = backend
         self.pad_id: int = tokenizer.pad_token_id
         self.pad_type_id: int = tokenizer.pad_token_type_id
         self.unknown_id: int = tokenizer.unk_token_id
         typed = "token_type_ids" in tokenizer.model_input_names
-        self.single = _template(backend.encode("a"), typed=typed)
-        self.pair = _template(backend.encode("a", "a"), typed=typed)
+        self.single = _template(self._backend.encode("a"), typed=typed)
+        self.pair = _template(self._backend.encode("a", "a"), typed=typed)
+
+    @property
+    def _backend(self) -> Tokenizer:
+        """The backend without truncation and padding: a call of the transformers tokenizer leaves its own settings there."""
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        return self._tokenizer
 
     def ids(self, texts: Sequence[str]) -> Iterator[PieceIds]:
         """The piece ids of each text."""
