@@ -188,7 +188,7 @@ def _rfc3339(value: Any) -> Any:
         return value
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         raise ValueError(value)
-    return value
+    return datetime.fromisoformat(value.upper())
 
 
 Time = Annotated[
