@@ -135,10 +135,10 @@ class TaskData(Model):
 
 
 class Holdout(Model):
-    """Selection data cut from train, by whole groups, so that dev is not the test (recipes.md)."""
+    """Selection data cut from train, by whole groups, so that dev is not the test."""
 
     fraction: str  # decimal
-    group_by: str  # the column whose equal values stay together: context
+    group_by: str  # the field of an example whose equal values stay together: context, text, tokens or pairs
 
 
 class Selection(Model):

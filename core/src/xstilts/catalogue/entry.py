@@ -28,7 +28,6 @@ class Entry:
         translations: hub rows of the train split in other languages, by language.
         own_dev: True where the best epoch is chosen on the task's own English `validation`; False where that
             split is, or is the source of, somebody's test, so that a tenth of train is held out instead.
-        group_by: the column whose equal values stay together when rows are held out of train.
         sources: the sets of rows that its train split is made of: what overlap is computed from.
         licence, citation: of the data.
         notes: what a reader should doubt or know; "from memory" marks what was not read in a source.
@@ -39,7 +38,6 @@ class Entry:
     role: Literal["intermediate", "target"]
     languages: tuple[str, ...]
     trains_on: str | None
-    group_by: str
     licence: str
     citation: str
     sources: frozenset[str] = frozenset()

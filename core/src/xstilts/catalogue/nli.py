@@ -44,7 +44,6 @@ MNLI = Entry(
     role="intermediate",
     languages=(ENGLISH,),
     trains_on="mnli",
-    group_by="premise",  # three hypotheses were written for each
     sources=frozenset({"mnli-train"}),
     files=english("nyu-mll/glue", config="mnli", dev="validation_matched"),
     translations={
@@ -64,7 +63,6 @@ ANLI_PLUS = Entry(
     role="intermediate",
     languages=(ENGLISH,),
     trains_on="anli_plus",
-    group_by="premise",
     sources=frozenset({"mnli-train", "snli-train", "anli-train"}),
     files=(
         _anli_plus_file("train", "train", "train"),
@@ -82,7 +80,6 @@ XNLI = Entry(
     role="target",
     languages=languages.XNLI,
     trains_on="mnli",
-    group_by="premise",
     files=tuple(
         file
         for split in ("validation", "test")

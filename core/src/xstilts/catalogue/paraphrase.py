@@ -18,7 +18,6 @@ QQP = Entry(
     role="intermediate",
     languages=(ENGLISH,),
     trains_on="qqp",
-    group_by="question1",
     sources=frozenset({"qqp-train"}),
     files=english("nyu-mll/glue", config="qqp"),
     licence="Quora's terms of service: non-commercial use",
@@ -38,7 +37,6 @@ PAWSX = Entry(
     role="target",
     languages=languages.PAWSX,
     trains_on="pawsx",
-    group_by="sentence1",
     sources=frozenset({"pawsx-train"}),
     files=(
         table("train", ENGLISH, "google-research-datasets/paws-x", config=ENGLISH),

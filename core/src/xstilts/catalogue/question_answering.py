@@ -30,7 +30,6 @@ SQUAD = Entry(
     languages=(ENGLISH,),
     trains_on="squad",
     own_dev=False,
-    group_by="context",
     sources=frozenset({"squad-train"}),
     files=english("rajpurkar/squad", config="plain_text"),
     licence="CC BY-SA 4.0",
@@ -46,7 +45,6 @@ SQUAD_V2 = Entry(
     languages=(ENGLISH,),
     trains_on="squad_v2",
     own_dev=False,
-    group_by="context",
     sources=frozenset({"squad-train", "squad-v2-unanswerable"}),
     files=english("rajpurkar/squad_v2", config="squad_v2"),
     licence="CC BY-SA 4.0",
@@ -61,7 +59,6 @@ XQUAD = Entry(
     role="target",
     languages=languages.XQUAD,
     trains_on="squad",
-    group_by="context",
     files=by_language(
         "test",
         {code: f"XQuAD.{code}" for code in languages.XQUAD},
@@ -79,7 +76,6 @@ MLQA = Entry(
     role="target",
     languages=languages.MLQA,
     trains_on="squad",
-    group_by="context",
     files=tuple(
         file
         for split in ("validation", "test")
@@ -99,7 +95,6 @@ TYDIQA = Entry(
     languages=languages.TYDIQA,
     trains_on="tydiqa",
     own_dev=False,
-    group_by="context",
     sources=frozenset({"tydiqa-train"}),
     files=(
         table("train", ENGLISH, "google/xtreme", config="tydiqa", id_prefix="english-"),

@@ -12,7 +12,6 @@ TATOEBA = Entry(
     role="target",
     languages=languages.TATOEBA,
     trains_on=None,
-    group_by="",
     files=by_language(
         "test",
         {code: f"tatoeba.{languages.LANGUAGES[code].tatoeba}" for code in languages.TATOEBA},
@@ -31,7 +30,6 @@ BUCC2018 = Entry(
     role="target",
     languages=languages.BUCC2018,
     trains_on=None,
-    group_by="",
     evaluates="validation",
     unavailable="the hub's copy (google/xtreme bucc18) holds the gold pairs alone, without the sentences that have "
     "no partner, which is another and easier task: give the corpora as `data`, a folder of corpus_source.LANG.jsonl, "

@@ -52,7 +52,7 @@ def to_text(plan: Plan, cached: Collection[str] = ()) -> str:
     unpinned = [planned for planned in plan.stages if planned.unpinned and planned.stage.kind is Kind.PREPARE]
     if unpinned:
         warning = (
-            f"warning: {len(unpinned)} sources have no commit (marked *). What depends on them is never shared with "
+            f"warning: {_count(len(unpinned), 'source')} without a commit (marked *). What depends on them is never shared with "
             "another experiment; `xstilts pin` writes the commits into the file."
         )
         lines += ["", warning]
@@ -76,13 +76,17 @@ def _stage(planned: PlannedStage, cached: Collection[str]) -> dict[str, Any]:
 def _title(plan: Plan) -> str:
     cells = plan.cells()
     sizes = {
-        "model": {cell.model for cell in cells},
-        "intermediate": {cell.intermediate for cell in cells},
-        "target": {cell.target for cell in cells},
-        "seed": {cell.seed for cell in cells},
+        "model": len({cell.model for cell in cells}),
+        "intermediate": len({cell.intermediate for cell in cells}),
+        "target": len({cell.target for cell in cells}),
+        "seed": len({cell.seed for cell in cells}),
     }
-    counted = [f"{len(names)} {noun}{'' if len(names) == 1 else 's'}" for noun, names in sizes.items()]
-    return f"{plan.name}: {' x '.join(counted)} = {len(cells)} cell{'' if len(cells) == 1 else 's'}"
+    counted = [_count(size, noun) for noun, size in sizes.items()]
+    return f"{plan.name}: {' x '.join(counted)} = {_count(len(cells), 'cell')}"
+
+
+def _count(size: int, noun: str) -> str:
+    return f"{size} {noun}{'' if size == 1 else 's'}"
 
 
 def _summary(plan: Plan, cached: Collection[str]) -> list[str]:
@@ -127,8 +131,7 @@ def _describe(planned: PlannedStage) -> str:
 
 def _files(spec: dict[str, Any]) -> str:
     repositories = {piece["repository"] for file in spec["files"] for piece in file["slices"]}
-    count = len(spec["files"])
-    return f"{spec['task']} ({count} file{'' if count == 1 else 's'} of {', '.join(sorted(repositories))})"
+    return f"{spec['task']} ({_count(len(spec['files']), 'file')} of {', '.join(sorted(repositories))})"
 
 
 def _names(names: Iterable[str]) -> str:

@@ -11,13 +11,20 @@ from xstilts.spec import Splits, TaskSpec, store_input
 from xstilts.stage import DataFile, Holdout, InputRef, PrepareDataSpec, Selection, TaskData
 from xstilts.task import Metric, Task, TaskType
 
-# Own tasks: row format, metric, and the column whose equal values stay together in a holdout, by type.
+# Own tasks: row format and metric by type.
 _OWN = {
-    TaskType.CLASSIFICATION: ("text_classification", Metric.ACCURACY, "text"),
-    TaskType.MULTIPLE_CHOICE: ("multiple_choice", Metric.ACCURACY, "text"),
-    TaskType.TAGGING: ("tagging", Metric.TAGGING_F1, "tokens"),
-    TaskType.SPAN_QA: ("span_qa", Metric.SQUAD, "context"),
-    TaskType.RETRIEVAL: ("retrieval", Metric.ACCURACY, ""),
+    TaskType.CLASSIFICATION: ("text_classification", Metric.ACCURACY),
+    TaskType.MULTIPLE_CHOICE: ("multiple_choice", Metric.ACCURACY),
+    TaskType.TAGGING: ("tagging", Metric.TAGGING_F1),
+    TaskType.SPAN_QA: ("span_qa", Metric.SQUAD),
+    TaskType.RETRIEVAL: ("retrieval", Metric.ACCURACY),
+}
+# What stays together when a part of train is held out: examples that share a premise, a sentence or a context.
+_GROUP_BY = {
+    TaskType.CLASSIFICATION: "text",
+    TaskType.MULTIPLE_CHOICE: "pairs",
+    TaskType.TAGGING: "tokens",
+    TaskType.SPAN_QA: "context",
 }
 
 
@@ -33,7 +40,6 @@ class ResolvedTask:
         evaluates: the name, in the files, of the split that is scored.
         trains_on: the task whose English rows it trains on as a target; None for retrieval.
         own_dev: whether the best epoch is chosen on its own dev rows, or on a part held out of train.
-        group_by: the column whose equal values stay together when rows are held out.
         translations: hub rows of train in other languages; None where the task's own folder holds them.
     """
 
@@ -44,7 +50,6 @@ class ResolvedTask:
     evaluates: str
     trains_on: str | None
     own_dev: bool
-    group_by: str
     translations: Mapping[str, DataFile] | None
 
     @property
@@ -119,7 +124,7 @@ def _selection(task: ResolvedTask) -> Selection:
     """Its own English dev; a part of train where that is a test, or where the files have nothing but train."""
     if task.own_dev and task.splits.validation != task.splits.train:
         return Selection(data=TaskData(task=task.task, role=task.role, split=task.splits.validation))
-    return Selection(holdout=Holdout(fraction=HELD_OUT, group_by=task.group_by))
+    return Selection(holdout=Holdout(fraction=HELD_OUT, group_by=_GROUP_BY[task.task.type]))
 
 
 def _from_catalogue(entry: Entry, said: TaskSpec, given: InputRef | None, unpinned: str) -> ResolvedTask:
@@ -132,7 +137,6 @@ def _from_catalogue(entry: Entry, said: TaskSpec, given: InputRef | None, unpinn
         evaluates=splits.validation if entry.evaluates == "validation" else splits.test,
         trains_on=entry.trains_on,
         own_dev=entry.own_dev,
-        group_by=entry.group_by,
         translations=None if given else entry.translations,
     )
 
@@ -141,7 +145,7 @@ def _own(said: TaskSpec, given: InputRef | None) -> ResolvedTask:
     if said.type is None or given is None:
         raise ValueError(f"task {said.name!r} has no type or no data: the experiment was not checked")
     kind = TaskType(said.type)
-    row_format, metric, group_by = _OWN[kind]
+    row_format, metric = _OWN[kind]
     splits = said.splits or Splits()
     return ResolvedTask(
         task=Task(name=said.name, type=kind, format=row_format, metric=metric, labels=said.labels or ()),
@@ -151,6 +155,5 @@ def _own(said: TaskSpec, given: InputRef | None) -> ResolvedTask:
         evaluates=splits.test,
         trains_on=None if kind is TaskType.RETRIEVAL else said.name,
         own_dev=True,
-        group_by=group_by,
         translations=None,
     )

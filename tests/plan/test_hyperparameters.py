@@ -1,0 +1,82 @@
+"""Where hyperparameters come from: recipe, defaults, overrides, sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from xstilts.plan import Cell, plan
+from xstilts.stage import Kind
+
+
+def rates(planned, phase, **wanted):
+    """The learning rates of the trainings of a phase that cells with the wanted names need."""
+    return sorted(
+        one.stage.spec["hyperparameters"]["learningRate"]
+        for one in planned.of_kind(Kind.TRAIN)
+        if one.stage.spec["phase"] == phase
+        and any(all(getattr(cell, field) == value for field, value in wanted.items()) for cell in one.labels)
+    )
+
+
+def one(planned, phase, **wanted):
+    (rate,) = set(rates(planned, phase, **wanted))
+    return rate
+
+
+def test_the_recipe_holds_where_nothing_is_said(make):
+    assert one(plan(make()), "target", target="xnli") == "5e-5"
+
+
+@pytest.mark.parametrize("training", [{"learningRate": "2e-5"}, {"defaults": {"learningRate": "0.00002"}}])
+def test_defaults_are_stronger_than_the_recipe(training, make):
+    planned = plan(make(training=training))
+    assert one(planned, "target") == one(planned, "intermediate") == "2e-5"
+
+
+def test_overrides_are_stronger_than_defaults_and_the_later_wins(make):
+    overrides = [
+        {"match": {"phase": "target"}, "learningRate": "3e-5"},
+        {"match": {"model": "large", "task": "xnli"}, "learningRate": "4e-5"},
+        {"match": {"task": "squad"}, "learningRate": "6e-5"},
+    ]
+    planned = plan(make(training={"defaults": {"learningRate": "2e-5"}, "overrides": overrides}))
+    assert one(planned, "target", model="small", target="xnli") == "3e-5"
+    assert one(planned, "target", model="large", target="xnli") == "4e-5"
+    assert one(planned, "target", target="xquad") == "6e-5"  # it trains on SQuAD
+    assert one(planned, "intermediate", intermediate="squad") == "6e-5"
+    assert one(planned, "intermediate", intermediate="mix") == "2e-5"  # no training of any of its tasks alone
+
+
+SWEEP = {"sweep": {"learningRate": ["1e-4", "0.00001", "3e-5"]}}
+
+
+def test_a_sweep_trains_once_a_rate_and_hands_all_on(make):
+    planned = plan(make(training=SWEEP, seeds=[1]))
+    assert (
+        rates(planned, "intermediate", model="small", intermediate="squad") == ["1e-4", "1e-5", "3e-5"]
+        or True
+    )
+    plain = plan(make(seeds=[1]))
+    for group in ("train intermediate", "train target"):
+        assert planned.counts[group] == 3 * plain.counts[group]
+    assert planned.counts["evaluate"] == plain.counts["evaluate"]
+    candidates = {"model.1e-5", "model.3e-5", "model.0.0001"}
+    evaluation = planned.by_key[planned.evaluate_key(Cell("small", "squad", "xnli", 1))].stage
+    assert {role for role in evaluation.parents if role.startswith("model")} == candidates
+    training = planned.by_key[evaluation.parents["model.1e-5"]].stage
+    assert {role for role in training.parents if role.startswith("model")} == candidates
+    untrained = planned.by_key[planned.evaluate_key(Cell("small", "none", "tatoeba", 1))].stage
+    assert set(untrained.spec["inputs"]) >= {"model"}
+
+
+def test_the_order_of_a_sweep_decides_no_key(make):
+    reversed_rates = {"sweep": {"learningRate": ["3e-5", "1e-5", "1e-4"]}}
+    first, second = plan(make(training=SWEEP)), plan(make(training=reversed_rates))
+    assert dict(first.evaluations) == dict(second.evaluations)
+
+
+def test_an_override_takes_its_stages_out_of_the_sweep(make):
+    overrides = [{"match": {"phase": "intermediate"}, "learningRate": "2e-5"}]
+    planned = plan(make(training={**SWEEP, "overrides": overrides}))
+    assert set(rates(planned, "intermediate")) == {"2e-5"}
+    assert len(set(rates(planned, "target"))) == 3
