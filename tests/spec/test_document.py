@@ -73,17 +73,31 @@ def test_no_yaml(text, beginning):
     assert "\n" not in problem
 
 
-def test_duplicate_keys_come_together_with_their_lines():
-    text = "a: 1\nb:\n  - {c: 1, c: 2}\na: 3\na: 4\n"
-    assert problems(text) == [
-        "b[0].c: must stand once, was set on line 3 too (x.yaml, line 3)",
-        "a: must stand once, was set on line 1 too (x.yaml, line 4)",
-        "a: must stand once, was set on line 1 too (x.yaml, line 5)",
+@pytest.mark.parametrize(
+    ("text", "duplicates"),
+    [
+        (
+            "a: 1\nb:\n  - {c: 1, c: 2}\na: 3\na: 4\n",
+            [
+                "b[0].c: must stand once, was set on line 3 too (x.yaml, line 3)",
+                "a: must stand once, was set on line 1 too (x.yaml, line 4)",
+                "a: must stand once, was set on line 1 too (x.yaml, line 5)",
+            ],
+        ),
+        ('a: 1\n"a": 2\n', ["a: must stand once, was set on line 1 too (x.yaml, line 2)"]),
+        ("a: &a {b: 1}\nc: {<<: *a, b: 2}\n", []),
+    ],
+)
+def test_duplicate_keys(text, duplicates):
+    assert [str(problem) for problem in parse_document(text, "x.yaml").duplicates] == duplicates
+
+
+def test_a_duplicate_key_is_no_experiment(manifest):
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(manifest() + "  seeds: [2]\n", "x.yaml")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "spec.seeds: must stand once, was set on line 7 too (x.yaml, line 8)"
     ]
-
-
-def test_a_duplicate_by_another_spelling():
-    assert problems('a: 1\n"a": 2\n') == ["a: must stand once, was set on line 1 too (x.yaml, line 2)"]
 
 
 def test_exploding_aliases_are_refused_at_once():

@@ -386,6 +386,53 @@ def test_several_problems_come_together(manifest):
     ]
 
 
+EVERYTHING_WRONG = """\
+apiVersion: xstilts.dev/v1
+kind: TransferExperiment
+metadata: {name: all, name: All}
+spec:
+  models: [{name: a, pretrained: google/mt5-base, revision: abc}]
+  tasks: [{name: xnli, type: Tagging}]
+  intermediates: [{name: x, tasks: [mnl]}]
+  targets: [{task: xnil}]
+  seeds: [1, 1]
+  training: {learningRate: .nan, overrides: [{match: {model: b}, epochs: 1}]}
+"""
+
+
+def test_the_catalogue_is_asked_of_what_is_well_formed():
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(EVERYTHING_WRONG)
+    assert [problem.field for problem in caught.value.problems] == [
+        "metadata.name",  # twice
+        "apiVersion",
+        "metadata.name",
+        "spec.models[0].revision",
+        "spec.seeds[1]",
+        "spec.training.learningRate",
+        "spec.tasks[0].type",
+        "spec.intermediates[0].tasks[0]",
+        "spec.targets[0].task",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("malformed", "fields"),
+    [
+        ("spec.tasks[0].typ", {"tasks": "[{name: mine, typ: SpanQA}]", "targets": "[{task: mine}]"}),
+        (
+            "spec.models[0].pretrained",
+            {"models": "[{name: a}]", "training": "{overrides: [{match: {model: a}, epochs: 1}]}"},
+        ),
+        ("spec.intermediates[0].tasks", {"intermediates": "[{name: a}]", "baseline": "false"}),
+    ],
+)
+def test_nothing_is_judged_by_what_is_malformed(manifest, malformed, fields):
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(manifest(**fields))
+    assert [problem.field for problem in caught.value.problems] == [malformed]
+
+
 def test_a_flood_of_problems_is_cut(manifest):
     labels = ", ".join(f"l{number}: {number}" for number in range(60))
     text = manifest().replace("{name: small}", f"{{name: small, labels: {{{labels}}}}}")

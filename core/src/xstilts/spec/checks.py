@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from math import prod
 from typing import Final, NamedTuple
@@ -11,7 +11,6 @@ from xstilts.catalogue import CATALOGUE, Entry
 from xstilts.catalogue.models import FAMILY_RETRIEVAL, FORMS, MODELS
 from xstilts.errors import Problem
 from xstilts.spec.experiment import Experiment, ExperimentSpec
-from xstilts.spec.intermediates import IntermediateSpec
 from xstilts.spec.models import ModelSpec
 from xstilts.spec.tasks import TaskSpec
 from xstilts.spec.words import Path, spell
@@ -31,29 +30,17 @@ class Fault(NamedTuple):
 
 def check(experiment: Experiment) -> list[Problem]:
     """All that is wrong with a well-formed experiment; empty for one that can be planned."""
-    return [Problem(spell(fault.path), fault.sentence) for fault in faults(experiment)]
+    return [Problem(spell(fault.path), fault.sentence) for fault in faults(experiment.spec)]
 
 
-def faults(experiment: Experiment) -> Iterator[Fault]:
-    """The same, with paths."""
-    spec = experiment.spec
-    for fault in _faults(spec):
-        yield Fault(("spec", *fault.path), fault.sentence)
+def faults(spec: ExperimentSpec, unknown: Collection[str] = ()) -> Iterator[Fault]:
+    """The same, with paths from the manifest's root.
 
-
-def _faults(spec: ExperimentSpec) -> Iterator[Fault]:
-    named = {task.name: task for task in spec.tasks}
-    for index, model in enumerate(spec.models):
-        yield from _below(("models", index), _model(model, retrieves=_retrieves(spec, named)))
-    for index, task in enumerate(spec.tasks):
-        entry = CATALOGUE.get(task.name)
-        yield from _below(("tasks", index), _own(task) if entry is None else _catalogued(task, entry))
-    for index, intermediate in enumerate(spec.intermediates):
-        yield from _below(("intermediates", index), _intermediate(intermediate, named, spec.models))
-    for index, target in enumerate(spec.targets):
-        yield from _below(("targets", index, "task"), _target(target.task, named))
-    yield from _below(("training", "overrides"), _overrides(spec))
-    yield from _size(spec)
+    `unknown` are fields of the spec that are not to be relied on: whatever hangs on one of them is not judged.
+    """
+    for needs, subject in _SUBJECTS:
+        if needs.isdisjoint(unknown):
+            yield from _below(("spec",), subject(spec))
 
 
 def _below(path: Path, faults: Iterable[Fault]) -> Iterator[Fault]:
@@ -66,6 +53,13 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 # Models
+
+
+def _models(spec: ExperimentSpec) -> Iterator[Fault]:
+    named = _named(spec)
+    retrieves = any(_is_retrieval(target.task, named) for target in spec.targets)
+    for index, model in enumerate(spec.models):
+        yield from _below(("models", index), _model(model, retrieves=retrieves))
 
 
 def _model(model: ModelSpec, *, retrieves: bool) -> Iterator[Fault]:
@@ -103,11 +97,17 @@ def _form(model: ModelSpec) -> Form | None:
     return model.form or (None if family is None else FORMS[family])
 
 
-def _retrieves(spec: ExperimentSpec, named: Mapping[str, TaskSpec]) -> bool:
-    return any(_is_retrieval(target.task, named) for target in spec.targets)
-
-
 # Tasks
+
+
+def _tasks(spec: ExperimentSpec) -> Iterator[Fault]:
+    for index, task in enumerate(spec.tasks):
+        entry = CATALOGUE.get(task.name)
+        yield from _below(("tasks", index), _own(task) if entry is None else _catalogued(task, entry))
+
+
+def _named(spec: ExperimentSpec) -> dict[str, TaskSpec]:
+    return {task.name: task for task in spec.tasks}
 
 
 def _catalogued(task: TaskSpec, entry: Entry) -> Iterator[Fault]:
@@ -167,24 +167,29 @@ def _without_data(name: str, named: Mapping[str, TaskSpec]) -> Iterator[Fault]:
 # Intermediates
 
 
-def _intermediate(
-    intermediate: IntermediateSpec, named: Mapping[str, TaskSpec], models: tuple[ModelSpec, ...]
-) -> Iterator[Fault]:
-    for index, name in enumerate(intermediate.tasks):
-        yield from _below(("tasks", index), _trained(name, named))
-        for place, language in enumerate(intermediate.translated_to or ()):
-            yield from _below(("translatedTo", place), _translated(name, language, named))
-    pretraining = intermediate.continued_pretraining
-    if pretraining is None:
-        return
-    wanted = Form.ENCODER_HEAD if pretraining.objective == "MLM" else Form.TEXT_TO_TEXT
-    others = [model.name for model in models if _form(model) not in {None, wanted}]
-    if others:
-        sentence = (
-            f"must suit every model, was {pretraining.objective}, which is for form {wanted} and not for "
-            f"{', '.join(others)}; MLM is for EncoderHead, SpanCorruption for TextToText"
-        )
-        yield Fault(("continuedPretraining", "objective"), sentence)
+def _intermediates(spec: ExperimentSpec) -> Iterator[Fault]:
+    named = _named(spec)
+    for index, intermediate in enumerate(spec.intermediates):
+        for place, name in enumerate(intermediate.tasks):
+            yield from _below(("intermediates", index, "tasks", place), _trained(name, named))
+            for where, language in enumerate(intermediate.translated_to or ()):
+                path = ("intermediates", index, "translatedTo", where)
+                yield from _below(path, _translated(name, language, named))
+
+
+def _objectives(spec: ExperimentSpec) -> Iterator[Fault]:
+    for index, intermediate in enumerate(spec.intermediates):
+        pretraining = intermediate.continued_pretraining
+        if pretraining is None:
+            continue
+        wanted = Form.ENCODER_HEAD if pretraining.objective == "MLM" else Form.TEXT_TO_TEXT
+        others = [model.name for model in spec.models if _form(model) not in {None, wanted}]
+        if others:
+            sentence = (
+                f"must suit every model, was {pretraining.objective}, which is for form {wanted} and not for "
+                f"{', '.join(others)}; MLM is for EncoderHead, SpanCorruption for TextToText"
+            )
+            yield Fault(("intermediates", index, "continuedPretraining", "objective"), sentence)
 
 
 def _trained(name: str, named: Mapping[str, TaskSpec]) -> Iterator[Fault]:
@@ -223,6 +228,12 @@ def _translated(name: str, language: str, named: Mapping[str, TaskSpec]) -> Iter
 # Targets
 
 
+def _targets(spec: ExperimentSpec) -> Iterator[Fault]:
+    named = _named(spec)
+    for index, target in enumerate(spec.targets):
+        yield from _below(("targets", index, "task"), _target(target.task, named))
+
+
 def _target(name: str, named: Mapping[str, TaskSpec]) -> Iterator[Fault]:
     yield from _unknown(name, named)
     entry = CATALOGUE.get(name)
@@ -251,10 +262,16 @@ def _overrides(spec: ExperimentSpec) -> Iterator[Fault]:
         match = override.match
         if match.model is not None and match.model not in models:
             sentence = f"must be the name of a model here ({', '.join(models)}), was {match.model!r}"
-            yield Fault((index, "match", "model"), sentence + _did_you_mean(match.model, models))
+            yield Fault(
+                ("training", "overrides", index, "match", "model"),
+                sentence + _did_you_mean(match.model, models),
+            )
         if match.task is not None and match.task not in tasks:
             sentence = f"must be a task of this experiment ({', '.join(sorted(tasks))}), was {match.task!r}"
-            yield Fault((index, "match", "task"), sentence + _did_you_mean(match.task, sorted(tasks)))
+            yield Fault(
+                ("training", "overrides", index, "match", "task"),
+                sentence + _did_you_mean(match.task, sorted(tasks)),
+            )
 
 
 def _size(spec: ExperimentSpec) -> Iterator[Fault]:
@@ -267,3 +284,15 @@ def _size(spec: ExperimentSpec) -> Iterator[Fault]:
             "learning rates); split the experiment"
         )
         yield Fault((), sentence)
+
+
+# What is judged, and the fields of the spec that each judgement hangs on.
+_SUBJECTS: Final[tuple[tuple[frozenset[str], Callable[[ExperimentSpec], Iterator[Fault]]], ...]] = (
+    (frozenset({"models", "tasks", "targets"}), _models),
+    (frozenset({"tasks"}), _tasks),
+    (frozenset({"tasks", "intermediates"}), _intermediates),
+    (frozenset({"models", "intermediates"}), _objectives),
+    (frozenset({"tasks", "targets"}), _targets),
+    (frozenset({"models", "intermediates", "targets", "training"}), _overrides),
+    (frozenset({"models", "intermediates", "baseline", "targets", "seeds", "training"}), _size),
+)

@@ -5,7 +5,7 @@ Stricter than YAML: one document, mappings with unique string keys, no tags, bou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -37,11 +37,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: plain values, and the marks of what stands in it by path."""
+    """A parsed file: plain values, the marks of what stands in it by path, and its keys that stand twice."""
 
     source: str
     value: dict[str, Any]
     marks: Mapping[Path, Mark]
+    duplicates: Sequence[Problem]
 
     def written(self, path: Path) -> str | None:
         """How the scalar at a path is written in the file; None where it is no scalar or came by an alias."""
@@ -59,18 +60,16 @@ def parse_document(text: str, source: str) -> Document:
     """Parse YAML that holds one mapping. `source` is the file's name, for errors.
 
     Raises:
-        SpecError: the text is not YAML, or not the YAML that is read here (see the module); all duplicate keys together.
+        SpecError: the text is not YAML, or not the YAML that is read here (see the module).
     """
     reader = _Reader(text, source)
     value = reader.document()
-    if reader.problems:
-        raise SpecError(*reader.problems)
     if not isinstance(value, dict):
         was = "empty" if value is None else show(value)
         raise SpecError(
             Problem(source, f"must be a mapping with apiVersion, kind, metadata and spec, was {was}")
         )
-    return Document(source, value, reader.marks)
+    return Document(source, value, reader.marks, reader.duplicates)
 
 
 @dataclass
@@ -80,7 +79,7 @@ class _Reader:
     text: str
     source: str
     marks: dict[Path, Mark] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    duplicates: list[Problem] = field(default_factory=list)
     anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)  # name -> value, its expanded size
     expanded: int = 0
 
@@ -166,7 +165,7 @@ class _Reader:
             below = (*path, key)
             if key in fields:
                 sentence = f"must stand once, was set on line {lines[key]} too ({self.source}, line {line})"
-                self.problems.append(Problem(spell(below), sentence))
+                self.duplicates.append(Problem(spell(below), sentence))
             lines.setdefault(key, line)
             self.marks[below] = Mark(line)
             fields[key] = self._value(next(stream), stream, below)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from xstilts.errors import Problem, SpecError
-from xstilts.spec.checks import faults
+from xstilts.spec.checks import Fault, faults
 from xstilts.spec.document import SIZE_LIMIT, Document, parse_document
-from xstilts.spec.experiment import Experiment
+from xstilts.spec.experiment import Experiment, ExperimentSpec
 from xstilts.spec.sentences import to_problems
 from xstilts.spec.words import spell
+
+# What takes the place of required fields that are malformed, while the others are checked.
+_STAND_INS: Final = {
+    "models": [{"name": "any", "pretrained": "google/mt5-base"}],
+    "targets": [{"task": "xnli"}],
+    "seeds": [0],
+}
 
 
 def load_experiment(path: Path | str) -> Experiment:
@@ -33,22 +41,41 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
     Raises:
         SpecError: it is no experiment that can run; all problems together.
     """
-    return _validate(parse_document(text, source))
+    document = parse_document(text, source)
+    experiment, problems = _validate(document)
+    if experiment is None or problems or document.duplicates:
+        raise SpecError(*document.duplicates, *problems)
+    return experiment
 
 
-def _validate(document: Document) -> Experiment:
+def _validate(document: Document) -> tuple[Experiment | None, list[Problem]]:
     try:
         # As JSON, as it travels to a cluster: strict, without Python's own conversions ("3" is no number).
         experiment = Experiment.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
-        raise SpecError(*to_problems(error, _schema(), document)) from None
-    problems = [
-        Problem(spell(fault.path), fault.sentence + document.place(fault.path))
-        for fault in faults(experiment)
-    ]
-    if problems:
-        raise SpecError(*problems)
-    return experiment
+        malformed = to_problems(error, _schema(), document)
+        return None, malformed + _located(_faults_of_the_rest(document, error), document)
+    return experiment, _located(faults(experiment.spec), document)
+
+
+def _located(faults: Iterable[Fault], document: Document) -> list[Problem]:
+    return [Problem(spell(fault.path), fault.sentence + document.place(fault.path)) for fault in faults]
+
+
+def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterable[Fault]:
+    """What the checks find in the fields of the spec that are well formed, so that a file is mended once."""
+    spec = document.value.get("spec")
+    if not isinstance(spec, dict):
+        return ()
+    malformed = {
+        str(step) for item in error.errors() if item["loc"][0] == "spec" for step in item["loc"][1:2]
+    }
+    sound = {field: value for field, value in spec.items() if field not in malformed}
+    try:
+        rest = ExperimentSpec.model_validate_json(json.dumps(_STAND_INS | sound), strict=True)
+    except ValidationError:  # where fields need each other: `baseline: false` without its intermediates
+        return ()
+    return faults(rest, unknown=malformed)
 
 
 @cache
