@@ -25,7 +25,13 @@ spec:
   seeds: [1, 2]
 """
 BAD = GOOD.replace("xnli", "xnil").replace("[1, 2]", "[1, 1]")
-SEEDS = "must be unique, was the number 1 as in entry [0] (bad.yaml, line 8)"
+PROBLEMS = [
+    ("spec.seeds[1]", "must be unique, was the number 1 as in entry [0] (bad.yaml, line 8)"),
+    (
+        "spec.targets[0].task",
+        "must be a task of the catalogue or of spec.tasks, was 'xnil'; did you mean 'xnli'? (bad.yaml, line 7)",
+    ),
+]
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_a_bad_file(invoke):
     result = invoke("validate", "bad.yaml")
     assert result.exit_code == 64
     assert result.stdout == ""
-    assert result.stderr == f"error: spec.seeds[1]: {SEEDS}\n"
+    assert result.stderr == "".join(f"error: {field}: {message}\n" for field, message in PROBLEMS)
 
 
 def test_as_json(invoke):
@@ -55,7 +61,7 @@ def test_as_json(invoke):
     bad = invoke("validate", "--output", "json", "bad.yaml")
     assert (bad.exit_code, json.loads(bad.stdout)) == (
         64,
-        {"valid": False, "problems": [{"field": "spec.seeds[1]", "message": SEEDS}]},
+        {"valid": False, "problems": [{"field": field, "message": message} for field, message in PROBLEMS]},
     )
     assert bad.stderr == ""
 
