@@ -269,6 +269,30 @@ def test_what_has_no_commit_is_marked_with_all_that_depends_on_it(make, base):
     assert not any(one.unpinned for one in pinned.stages)
 
 
+def test_a_commit_for_every_repository_pins_the_papers_grid(repository, phang2020):
+    experiment = load_experiment(repository / "examples" / "phang2020.yaml")
+    read = {
+        rows["repository"]
+        for one in phang2020.of_kind(Kind.PREPARE)
+        if one.stage.spec["what"] == "data"
+        for file in one.stage.spec["files"]
+        for rows in file["slices"]
+    }
+    commits = dict.fromkeys(read, "f" * 40)
+    models = [model.model_copy(update={"revision": "e" * 40}) for model in experiment.spec.models]
+    spec = experiment.spec.model_copy(update={"data_revisions": commits, "models": tuple(models)})
+    pinned = plan(experiment.model_copy(update={"spec": spec}))
+    assert not any(one.unpinned for one in pinned.stages)
+    assert pinned.counts == phang2020.counts
+    # With the commit the branch that it was read from decides nothing.
+    assert not any("reference" in str(one.stage.spec) for one in pinned.of_kind(Kind.PREPARE))
+    one_less = {name: commit for name, commit in commits.items() if name != "stanfordnlp/snli"}
+    spec = spec.model_copy(update={"data_revisions": one_less})
+    again = plan(experiment.model_copy(update={"spec": spec}))
+    (missing,) = (one for one in again.of_kind(Kind.PREPARE) if one.unpinned)
+    assert missing.stage.spec["task"] == "anli_plus"
+
+
 def test_what_has_no_commit_is_not_shared_with_another_experiment(make):
     models = [{"name": "hub", "pretrained": "FacebookAI/xlm-roberta-base"}]
     first, second = plan(make(models=models, name="one")), plan(make(models=models, name="two"))

@@ -74,6 +74,7 @@ class Slice(Model):
     id_prefix: str | None = None  # keep only rows whose id begins so (TyDiQA: "english-")
     drop_label: int | None = None  # rows without a gold label (SNLI: -1)
     rename: dict[str, str] = Field(default_factory=dict)  # hub column -> our column
+    reference: str | None = None  # without a revision: the branch whose newest commit is read; None is main
 
 
 class DataFile(Model):

@@ -77,6 +77,7 @@ def table(
     config: str | None = None,
     hub_split: str | None = None,
     id_prefix: str | None = None,
+    reference: str | None = None,
 ) -> DataFile:
     """A data file that is one table of one hub repository; its revision is pinned by the experiment."""
     rows = Slice(
@@ -85,15 +86,18 @@ def table(
         config=config,
         split=hub_split or split,
         id_prefix=id_prefix,
+        reference=reference,
     )
     return DataFile(split=split, language=language, slices=(rows,))
 
 
-def english(repository: str, *, config: str | None = None, dev: str = "validation") -> tuple[DataFile, ...]:
+def english(
+    repository: str, *, config: str | None = None, dev: str = "validation", reference: str | None = None
+) -> tuple[DataFile, ...]:
     """The two files of an English task: train, and the hub's split `dev` as validation."""
     return (
-        table("train", ENGLISH, repository, config=config),
-        table("validation", ENGLISH, repository, config=config, hub_split=dev),
+        table("train", ENGLISH, repository, config=config, reference=reference),
+        table("validation", ENGLISH, repository, config=config, hub_split=dev, reference=reference),
     )
 
 

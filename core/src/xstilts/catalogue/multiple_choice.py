@@ -30,11 +30,11 @@ COSMOS_QA = Entry(
     languages=(ENGLISH,),
     trains_on="cosmos_qa",
     sources=frozenset({"cosmos-qa-train"}),
-    files=english("allenai/cosmos_qa"),
+    files=english("allenai/cosmos_qa", reference="refs/convert/parquet"),
     licence="CC BY 4.0",
     citation="Huang et al. (2019), arXiv:1909.00277",
     notes="25,262 train rows (from memory) and 2,985 dev rows. A = context + ' ' + question, B = an answer. The "
-    "repository's main branch holds a script: pin a commit of its refs/convert/parquet.",
+    "repository's main branch holds a script, so it is read from its branch refs/convert/parquet.",
 )
 
 COMMONSENSE_QA = Entry(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xstilts.catalogue.entry import table
-from xstilts.plan.sources import Origin, prepare
+from xstilts.plan.sources import Hub, Origin
 from xstilts.spec import ContinuedPretraining as Wish
 from xstilts.spec import store_input
-from xstilts.stage import ContinuedPretraining, Corpus, PrepareDataSpec
+from xstilts.stage import ContinuedPretraining, Corpus
 
 WIKIPEDIA = "wikimedia/wikipedia"
 _SNAPSHOT = (
@@ -26,7 +26,7 @@ class Continued:
     sources: dict[str, Origin]
 
 
-def continued_pretraining(wish: Wish, unpinned: str) -> Continued:
+def continued_pretraining(wish: Wish, hub: Hub) -> Continued:
     """Resolve continued pretraining of a checked experiment: Wikipedia from the hub, or a folder of the store.
 
     The folder holds `train.<language>.*` with the column text.
@@ -35,7 +35,7 @@ def continued_pretraining(wish: Wish, unpinned: str) -> Continued:
     given = store_input(wish.corpus)
     if given is None:
         roles = {language: f"corpus.{language}" for language in languages}
-        sources: dict[str, Origin] = {role: _wikipedia(one, unpinned) for one, role in roles.items()}
+        sources: dict[str, Origin] = {role: _wikipedia(one, hub) for one, role in roles.items()}
     else:
         roles = dict.fromkeys(languages, "corpus")
         sources = {"corpus": given}
@@ -49,6 +49,6 @@ def continued_pretraining(wish: Wish, unpinned: str) -> Continued:
     return Continued(spec, sources)
 
 
-def _wikipedia(language: str, unpinned: str) -> Origin:
+def _wikipedia(language: str, hub: Hub) -> Origin:
     file = table("train", language, WIKIPEDIA, config=f"{_SNAPSHOT}.{language}")
-    return prepare(PrepareDataSpec(task="wikipedia", files=(file,), unpinned=unpinned))
+    return hub.data("wikipedia", [file])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xstilts.catalogue.models import FAMILY_RETRIEVAL, FORMS, MODELS, POOLINGS
-from xstilts.plan.sources import Origin, prepare
+from xstilts.plan.sources import Hub, Origin
 from xstilts.spec import ModelSpec, store_input
-from xstilts.stage import Family, HubSource, ModelUse, Pooling, PrepareModelSpec, RetrievalUse
+from xstilts.stage import Family, ModelUse, Pooling, RetrievalUse
 
 
 @dataclass(frozen=True)
@@ -20,24 +20,16 @@ class ResolvedModel:
     retrieval: RetrievalUse | None
 
 
-def resolve_model(model: ModelSpec, unpinned: str, *, retrieves: bool) -> ResolvedModel:
-    """Resolve a model of a checked experiment. `unpinned` is the mark of what has no commit."""
+def resolve_model(model: ModelSpec, hub: Hub, *, retrieves: bool) -> ResolvedModel:
+    """Resolve a model of a checked experiment."""
     family = model.family or MODELS[model.pretrained].family
     return ResolvedModel(
         name=model.name,
         use=ModelUse(
             family=family, form=model.form or FORMS[family], pooling=model.pooling or POOLINGS[family]
         ),
-        origin=store_input(model.pretrained) or prepare(_fetch(model, family, unpinned)),
+        origin=store_input(model.pretrained) or hub.model(model.pretrained, model.revision, family),
         retrieval=_retrieval(model, family) if retrieves else None,
-    )
-
-
-def _fetch(model: ModelSpec, family: Family, unpinned: str) -> PrepareModelSpec:
-    return PrepareModelSpec(
-        source=HubSource(repository=model.pretrained, revision=model.revision),
-        family=family,
-        unpinned=None if model.revision else unpinned,
     )
 
 

@@ -9,7 +9,7 @@ from xstilts.catalogue import CATALOGUE
 from xstilts.errors import SpecError
 from xstilts.plan.corpora import Continued, continued_pretraining
 from xstilts.plan.models import ResolvedModel, resolve_model
-from xstilts.plan.sources import Origin, paths, unpinned_mark
+from xstilts.plan.sources import Hub, Origin, paths
 from xstilts.plan.tasks import ResolvedTask, Rows, english_rows, resolve_task, translated_rows
 from xstilts.spec import Experiment, IntermediateSpec, TaskSpec
 from xstilts.spec.checks import check
@@ -55,15 +55,15 @@ def resolve(experiment: Experiment) -> Resolved:
     problems = [*check(experiment), *paths(experiment)]
     if problems:
         raise SpecError(*problems)
-    spec, unpinned = experiment.spec, unpinned_mark(experiment)
+    spec, hub = experiment.spec, Hub.of(experiment)
     said = {task.name: task for task in spec.tasks}
-    tasks = {name: resolve_task(said.get(name, TaskSpec(name=name)), unpinned) for name in _named(experiment)}
+    tasks = {name: resolve_task(said.get(name, TaskSpec(name=name)), hub) for name in _named(experiment)}
     targets = tuple(tasks[target.task] for target in spec.targets)
     retrieves = any(target.trains_on is None for target in targets)
     baseline = (ResolvedIntermediate(name=BASELINE),) if spec.baseline else ()
     return Resolved(
-        models=tuple(resolve_model(model, unpinned, retrieves=retrieves) for model in spec.models),
-        intermediates=baseline + tuple(_intermediate(one, tasks, unpinned) for one in spec.intermediates),
+        models=tuple(resolve_model(model, hub, retrieves=retrieves) for model in spec.models),
+        intermediates=baseline + tuple(_intermediate(one, tasks, hub) for one in spec.intermediates),
         targets=targets,
         tasks=tasks,
     )
@@ -81,19 +81,19 @@ def _named(experiment: Experiment) -> Iterator[str]:
 
 
 def _intermediate(
-    said: IntermediateSpec, tasks: Mapping[str, ResolvedTask], unpinned: str
+    said: IntermediateSpec, tasks: Mapping[str, ResolvedTask], hub: Hub
 ) -> ResolvedIntermediate:
     mixed = [tasks[name] for name in sorted(said.tasks)]
     if said.translated_to is None:
         rows = [english_rows(task) for task in mixed]
     else:
-        rows = [translated_rows(task, said.translated_to, unpinned) for task in mixed]
+        rows = [translated_rows(task, said.translated_to, hub) for task in mixed]
     wish = said.continued_pretraining
     return ResolvedIntermediate(
         name=said.name,
         rows=tuple(rows),
         mixing=_mixing(said) if len(mixed) > 1 else None,
-        continued=continued_pretraining(wish, unpinned) if wish else None,
+        continued=continued_pretraining(wish, hub) if wish else None,
     )
 
 

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from xstilts.errors import Problem
 from xstilts.spec import Experiment, is_path
-from xstilts.stage import InputRef, Kind, PrepareDataSpec, PrepareModelSpec, Stage
+from xstilts.stage import (
+    DataFile,
+    Family,
+    HubSource,
+    InputRef,
+    Kind,
+    PrepareDataSpec,
+    PrepareModelSpec,
+    Slice,
+    Stage,
+)
 
 Origin = InputRef | Stage
 
 
-def prepare(spec: PrepareModelSpec | PrepareDataSpec) -> Stage:
-    """The stage that fetches from the hub."""
-    return Stage.of(Kind.PREPARE, spec)
+@dataclass(frozen=True)
+class Hub:
+    """The hub as an experiment sees it: the commits that it has pinned, and its mark for what it has not.
 
+    The mark stands in the key of every stage that fetches something without a commit: it is not shared with others.
+    """
 
-def unpinned_mark(experiment: Experiment) -> str:
-    """What stands in the key of a stage that fetches something without a commit: it is not shared with others."""
-    metadata = experiment.metadata
-    return f"unpinned:{metadata.namespace or 'default'}/{metadata.name}"
+    mark: str
+    revisions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Hub:
+        """The hub of an experiment."""
+        metadata = experiment.metadata
+        mark = f"unpinned:{metadata.namespace or 'default'}/{metadata.name}"
+        return cls(mark, experiment.spec.data_revisions)
+
+    def model(self, repository: str, revision: str | None, family: Family) -> Stage:
+        """The stage that fetches a model."""
+        source = HubSource(repository=repository, revision=revision)
+        mark = None if revision else self.mark
+        return Stage.of(Kind.PREPARE, PrepareModelSpec(source=source, family=family, unpinned=mark))
+
+    def data(self, task: str, files: Iterable[DataFile]) -> Stage:
+        """The stage that fetches a data set."""
+        pinned = tuple(
+            file.model_copy(update={"slices": tuple(map(self._pinned, file.slices))}) for file in files
+        )
+        whole = all(rows.revision for file in pinned for rows in file.slices)
+        mark = None if whole else self.mark
+        return Stage.of(Kind.PREPARE, PrepareDataSpec(task=task, files=pinned, unpinned=mark))
+
+    def _pinned(self, rows: Slice) -> Slice:
+        revision = self.revisions.get(rows.repository)
+        if revision is None:
+            return rows
+        return rows.model_copy(update={"revision": revision, "reference": None})
 
 
 def paths(experiment: Experiment) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from xstilts.catalogue import CATALOGUE, ENGLISH, HELD_OUT, Entry
-from xstilts.plan.sources import Origin, prepare
+from xstilts.plan.sources import Hub, Origin
 from xstilts.spec import Splits, TaskSpec, store_input
-from xstilts.stage import DataFile, Holdout, InputRef, PrepareDataSpec, Selection, TaskData
+from xstilts.stage import DataFile, Holdout, InputRef, Selection, TaskData
 from xstilts.task import Metric, Task, TaskType
 
 # Own tasks: row format and metric by type.
@@ -76,7 +76,7 @@ def english_rows(task: ResolvedTask) -> Rows:
     )
 
 
-def translated_rows(task: ResolvedTask, languages: Iterable[str], unpinned: str) -> Rows:
+def translated_rows(task: ResolvedTask, languages: Iterable[str], hub: Hub) -> Rows:
     """A task's train rows in other languages instead, selected on its English dev rows.
 
     The task's own folder holds them, if it has one; else they are the catalogue's. Nothing is translated here.
@@ -86,8 +86,7 @@ def translated_rows(task: ResolvedTask, languages: Iterable[str], unpinned: str)
     if task.translations is None:
         return replace(rows, data=rows.data.model_copy(update={"languages": languages}))
     role = f"translated.{task.task.name}"
-    files = tuple(task.translations[language] for language in languages)
-    fetched = prepare(PrepareDataSpec(task=task.task.name, files=files, unpinned=unpinned))
+    fetched = hub.data(task.task.name, [task.translations[language] for language in languages])
     return replace(
         rows,
         data=rows.data.model_copy(update={"role": role, "languages": languages}),
@@ -106,17 +105,12 @@ def scored_rows(task: ResolvedTask) -> TaskData:
     )
 
 
-def resolve_task(said: TaskSpec, unpinned: str) -> ResolvedTask:
-    """Resolve a task of a checked experiment.
-
-    Args:
-        said: what spec.tasks says of it, or its name alone.
-        unpinned: the mark of what has no commit.
-    """
+def resolve_task(said: TaskSpec, hub: Hub) -> ResolvedTask:
+    """Resolve a task of a checked experiment; `said` is what spec.tasks says of it, or its name alone."""
     given = None if said.data is None else store_input(said.data)
     entry = CATALOGUE.get(said.name)
     if entry is not None:
-        return _from_catalogue(entry, said, given, unpinned)
+        return _from_catalogue(entry, said, given, hub)
     return _own(said, given)
 
 
@@ -127,11 +121,11 @@ def _selection(task: ResolvedTask) -> Selection:
     return Selection(holdout=Holdout(fraction=HELD_OUT, group_by=_GROUP_BY[task.task.type]))
 
 
-def _from_catalogue(entry: Entry, said: TaskSpec, given: InputRef | None, unpinned: str) -> ResolvedTask:
+def _from_catalogue(entry: Entry, said: TaskSpec, given: InputRef | None, hub: Hub) -> ResolvedTask:
     splits = said.splits or Splits()
     return ResolvedTask(
         task=entry.task,
-        origin=given or prepare(PrepareDataSpec(task=entry.name, files=entry.files, unpinned=unpinned)),
+        origin=given or hub.data(entry.name, entry.files),
         languages=tuple(sorted(said.languages or entry.languages)),
         splits=splits,
         evaluates=splits.validation if entry.evaluates == "validation" else splits.test,

@@ -7,10 +7,22 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.model import Model
-from xstilts.spec.fields import LabelKey, LabelValue, Name, Seconds, Seed, Time, refuse, unique, unique_by
+from xstilts.spec.fields import (
+    LabelKey,
+    LabelValue,
+    Name,
+    Revision,
+    Seconds,
+    Seed,
+    Time,
+    refuse,
+    unique,
+    unique_by,
+)
 from xstilts.spec.intermediates import IntermediateSpec
 from xstilts.spec.models import ModelSpec
 from xstilts.spec.scheduling import Budget, Resources
+from xstilts.spec.sources import HubId
 from xstilts.spec.tasks import TargetSpec, TaskSpec
 from xstilts.spec.training import Training
 
@@ -46,10 +58,14 @@ class StoreUse(Model):
 
 
 class ExperimentSpec(Model):
-    """Models x (none + intermediates) x targets x seeds."""
+    """Models x (none + intermediates) x targets x seeds.
+
+    `data_revisions` are the commits of the hub repositories that tasks and corpora come from; `xstilts pin` writes them.
+    """
 
     models: Annotated[tuple[ModelSpec, ...], Field(min_length=1, max_length=32), unique_by("name")]
     tasks: Annotated[tuple[TaskSpec, ...], Field(max_length=64), unique_by("name")] = ()
+    data_revisions: Annotated[dict[HubId, Revision], Field(max_length=64)] = Field(default_factory=dict)
     intermediates: Annotated[tuple[IntermediateSpec, ...], Field(max_length=64), unique_by("name")] = ()
     baseline: bool = True
     targets: Annotated[tuple[TargetSpec, ...], Field(min_length=1, max_length=32), unique_by("task")]

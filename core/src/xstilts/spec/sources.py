@@ -20,6 +20,10 @@ PATH = r"[./][^\x00-\x1f\x7f]*"
 _STORE_WORDS = "`store://NAME@sha256:DIGEST` with 64 hexadecimal digits"
 _PATH_WORDS = "a path that begins with '.' or '/' (for a local run)"
 
+HubId = Annotated[
+    str,
+    Field(pattern=f"^{HUB_ID}$", max_length=256, json_schema_extra={MUST: "a hub id `organisation/name`"}),
+]
 Pretrained = Annotated[
     str,
     Field(
