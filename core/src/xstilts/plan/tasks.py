@@ -79,7 +79,8 @@ def english_rows(task: ResolvedTask) -> Rows:
 def translated_rows(task: ResolvedTask, languages: Iterable[str], hub: Hub) -> Rows:
     """A task's train rows in other languages instead, selected on its English dev rows.
 
-    The task's own folder holds them, if it has one; else they are the catalogue's. Nothing is translated here.
+    The task's own folder holds them, if it has one; else they are the catalogue's. Nothing is translated here. (A
+    task that selects on a part held out of train holds out translated rows.)
     """
     rows = english_rows(task)
     languages = tuple(sorted(languages))
