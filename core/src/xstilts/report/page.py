@@ -15,6 +15,7 @@ from xstilts.results import Combination, Results, combinations, summary_table
 from xstilts.results.table import difference, number
 from xstilts.scoring import MAIN
 
+GROUPED_BY = 2  # the table's first columns, target and model, head its groups
 KEY_SHOWN = 12  # so many digits of a stage key tell stages apart
 
 _TEMPLATES = Environment(
@@ -47,6 +48,11 @@ class TargetSection:
     intermediates: tuple[str, ...]
     rows: tuple[LanguageRow, ...]
 
+    @property
+    def chance_known(self) -> bool:
+        """Whether chance means something for this target."""
+        return any(row.chance for row in self.rows)
+
 
 def render(results: Results, provenance: Provenance) -> str:
     """The page as HTML. Equal results and provenance give equal bytes.
@@ -56,9 +62,15 @@ def render(results: Results, provenance: Provenance) -> str:
         provenance: of its stages.
     """
     rows = combinations(results)
+    table = summary_table(results)
     return _TEMPLATES.get_template("report.html").render(
         results=results,
-        table=summary_table(results),
+        table=table,
+        named=GROUPED_BY,
+        groups=[
+            (target, model, list(group))
+            for (target, model), group in groupby(table.rows, key=lambda row: row[:GROUPED_BY])
+        ],
         lead=lead(results),
         targets=[
             section(results, target, [row for row in rows if row.target == target])

@@ -91,12 +91,13 @@ class Combination:
 
 
 def combinations(results: Results) -> list[Combination]:
-    """The combinations that have scores, in the order of the experiment file."""
+    """The combinations that have scores: by target, then model, then intermediate, each in the order of the file."""
     scores = _main_scores(results)
+    ordered = product(results.targets, results.models, results.intermediates)
     return [
-        _combination(results, names, scores[names], scores.get((names[0], BASELINE, names[2]), {}))
-        for names in product(results.models, results.intermediates, results.targets)
-        if names in scores
+        _combination(results, names, scores[names], scores.get((model, BASELINE, target), {}))
+        for target, model, intermediate in ordered
+        if (names := (model, intermediate, target)) in scores
     ]
 
 

@@ -46,7 +46,7 @@ def difference(estimate: Estimate | None) -> str:
     """A difference: with its sign."""
     if estimate is None:
         return ABSENT
-    return f"{estimate.mean:+.1f}{_spread(estimate)}"
+    return f"{estimate.mean:+z.1f}{_spread(estimate)}"
 
 
 def relation(row: Combination) -> str:
@@ -77,12 +77,11 @@ def _seeds(row: Combination) -> str:
 
 
 COLUMNS: tuple[Column, ...] = (
+    Column("target", lambda row: row.target, "the task that is scored", numeric=False),
     Column("model", lambda row: row.model, "the pretrained model", numeric=False),
     Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
-    Column("target", lambda row: row.target, "the task that is scored", numeric=False),
-    Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
-    Column("chance", _chance, "what always giving the most frequent label gets"),
     Column("score", lambda row: number(row.score), "XTREME's: the mean over languages, English included"),
+    Column("chance", _chance, "what always giving the most frequent label gets"),
     Column("delta", lambda row: difference(row.delta), "score less that of none, same model and seed"),
     Column("English", lambda row: number(row.english), "the score in English, the language of training"),
     Column("zero-shot", lambda row: number(row.zero_shot), "the mean over the other languages"),
@@ -93,6 +92,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("gap", lambda row: difference(row.gap), "the transfer gap: English less zero-shot"),
     Column("worst", _worst, "the other language with the lowest score"),
+    Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
     Column(
         "relation",
         relation,
@@ -104,7 +104,7 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def summary_table(results: Results) -> Table:
-    """The table of all combinations, in the order of the experiment file."""
+    """The table of all combinations: see `combinations` for their order."""
     partial = " (partial)" if results.partial else ""
     return Table(
         title=f"{results.experiment}{partial}",
@@ -144,4 +144,4 @@ def notes(results: Results) -> list[str]:
 
 def _missing(names: Sequence[str]) -> str:
     more = f"; and {len(names) - MISSING_NAMED} more" if len(names) > MISSING_NAMED else ""
-    return f"Partial: {len(names)} evaluations have no scores: {'; '.join(names[:MISSING_NAMED])}{more}."
+    return f"Partial: evaluations without scores: {len(names)} ({'; '.join(names[:MISSING_NAMED])}{more})."

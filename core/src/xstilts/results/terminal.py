@@ -1,4 +1,4 @@
-"""Results for a terminal: one table a model, with the columns that its width has room for."""
+"""Results for a terminal: one table a target, with the columns that its width has room for."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def show(console: Console, table: Table) -> None:
 
 
 def _lines(table: Table, left_out: Sequence[str]) -> list[str]:
-    """The rows as text, a table a model."""
+    """The rows as text, a table a target."""
     with _WIDE.capture() as capture:
-        for model in dict.fromkeys(row[0] for row in table.rows):
-            _WIDE.print(_of_model(table, model, left_out))
+        for target in dict.fromkeys(row[0] for row in table.rows):
+            _WIDE.print(_of_target(table, target, left_out))
     return [line.rstrip() for line in capture.get().split("\n")]
 
 
-def _of_model(table: Table, model: str, left_out: Sequence[str]) -> RichTable:
-    """The rows of one model, whose name is the title and no column."""
+def _of_target(table: Table, target: str, left_out: Sequence[str]) -> RichTable:
+    """The rows of one target, whose name is the title and no column."""
     made = RichTable(
-        title=f"model {model}", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+        title=target, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
     )
     kept = [
         (index, column)
@@ -61,6 +61,6 @@ def _of_model(table: Table, model: str, left_out: Sequence[str]) -> RichTable:
         title = column.title.replace(" ", "\n")
         made.add_column(title, justify="right" if column.numeric else "left", no_wrap=True)
     for row in table.rows:
-        if row[0] == model:
+        if row[0] == target:
             made.add_row(*(row[index] for index, _ in kept))
     return made
