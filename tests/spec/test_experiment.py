@@ -15,7 +15,15 @@ from pydantic import ValidationError
 
 from xstilts.catalogue import CATALOGUE, INTERMEDIATES, TARGETS
 from xstilts.errors import SpecError
-from xstilts.spec import Experiment, Override, is_hub_id, is_path, parse_experiment, store_input
+from xstilts.spec import (
+    Experiment,
+    Override,
+    is_hub_id,
+    is_path,
+    load_experiment,
+    parse_experiment,
+    store_input,
+)
 from xstilts.spec.document import parse_document
 from xstilts.stage import Family, Form, InputRef, Pooling
 from xstilts.store.layout import INPUT_NAME
@@ -249,6 +257,19 @@ def test_round_trip(manifest):
 def reads_or_refuses(text: str) -> None:
     with suppress(SpecError):
         parse_experiment(text)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return tmp_path_factory.mktemp("bytes") / "any.yaml"
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary() | st.text().map(str.encode))
+def test_any_bytes(file, content):
+    file.write_bytes(content)
+    with pytest.raises(SpecError):
+        load_experiment(file)
 
 
 @settings(max_examples=300, deadline=None)
