@@ -14,6 +14,7 @@ import typer
 from xstilts.cli.errors import CommandGroup
 from xstilts.cli.plan import plan
 from xstilts.cli.results import results
+from xstilts.cli.run import run
 from xstilts.cli.score import score
 from xstilts.cli.validate import validate
 
@@ -53,6 +54,7 @@ def _xstilts(
 
 app.command()(plan)
 app.command()(results)
+app.command()(run)
 app.command()(score)
 app.command()(validate)
 

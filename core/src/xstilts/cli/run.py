@@ -1,0 +1,86 @@
+"""`xstilts run`: a whole experiment on this machine, from its file to its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from xstilts.cli.results import print_table
+from xstilts.errors import EXIT_FAILED
+from xstilts.local.display import duration
+from xstilts.local.ignored import ignored_fields
+from xstilts.local.report import write_report
+from xstilts.local.run import Ended, LocalRun
+from xstilts.results import gather, summary_table
+from xstilts.spec import load_experiment
+from xstilts.store import Store, store_root
+
+EXIT_SIGNALLED = 130  # as shells have it for Ctrl-C
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The experiment file.")],
+    *,
+    store: Annotated[str | None, typer.Option(help="Root of the store: a folder or a URL.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Namespace in the store.")
+    ] = None,
+    parallelism: Annotated[
+        int, typer.Option(min=1, help="So many stages at once, each with spec.resources.cpu threads.")
+    ] = 1,
+    results: Annotated[Path, typer.Option(help="Folder for the report and the logs.")] = Path("results"),
+) -> None:
+    """Run an experiment on this machine: what the store holds already is not run again.
+
+    Ctrl-C saves what is running; the same command continues. A stage that fails stops only what depends on it. At the
+    end the table is printed, and the report is in results/NAME/report.html. Exit codes: 0 everything has its scores;
+    1 something failed; 64 the file is wrong; 130 interrupted.
+
+    \b
+    Examples:
+      xstilts run experiment.yaml
+      xstilts run experiment.yaml --store s3://bucket/experiments --parallelism 2
+    """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
+    experiment = load_experiment(file)
+    if namespace is not None:
+        metadata = experiment.metadata.model_copy(update={"namespace": namespace})
+        experiment = experiment.model_copy(update={"metadata": metadata})
+    root = store_root(store, experiment.spec.store.name)
+    opened = Store.open(root, experiment.metadata.namespace or "default")
+    console = Console(stderr=True)
+    for field in ignored_fields(experiment):
+        console.print(f"{field} is for a cluster and is ignored here", markup=False, highlight=False)
+    folder = results / experiment.metadata.name
+    local = LocalRun(opened, root, console=console, folder=folder)
+    ended = local.run(experiment, file.parent, parallelism=parallelism)
+    if not ended.interrupted:
+        page = write_report(ended, opened, folder)
+        print_table(summary_table(gather(ended.experiment, ended.plan, opened)))
+        typer.echo(f"report: {page}")
+    _tell(ended, console)
+    if ended.interrupted:
+        raise typer.Exit(EXIT_SIGNALLED)
+    if not ended.complete:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _tell(ended: Ended, console: Console) -> None:
+    """Where the time went, and what failed and why, with the end of its log."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    where = ", ".join(f"{group} {seconds:.0f}" for group, seconds in ended.seconds_by_group().items())
+    say(f"run seconds: {ended.wall_seconds:.0f}" + (f" ({where})" if where else ""))
+    for failure in ended.failures:
+        say(f"failed: {failure.title}: {failure.reason}")
+        for line in failure.last_lines:
+            say(f"    {line}")
+        say(f"    (all of it: {failure.log})")
+    for title in ended.blocked:
+        say(f"not run, since what it needs failed: {title}")
+    if ended.interrupted:
+        say(f"interrupted after {duration(ended.wall_seconds)}; the same command continues")

@@ -1,0 +1,43 @@
+"""The report of a run: an artifact of its own, and always anew in the run's folder."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from xstilts.local.run import Ended
+from xstilts.local.schedule import GOOD
+from xstilts.local.titles import title
+from xstilts.plan import report_stage
+from xstilts.report import collect, render
+from xstilts.results import gather
+from xstilts.results.text import to_csv, to_json
+from xstilts.stage import Kind
+from xstilts.store import Store
+
+PAGE = "report.html"
+
+
+def write_report(ended: Ended, store: Store, folder: Path) -> Path:
+    """Write the page and the tables over the evaluations that have scores; returns the page's path.
+
+    The artifact's key says over which evaluations it is: one that is there is kept. The copy in `folder` is
+    written anew, so that it tells of this run.
+    """
+    results = gather(ended.experiment, ended.plan, store)
+    titles = {one.key: title(one) for one in ended.plan.stages}
+    page = render(results, collect(ended.plan, store, titles=titles, ran=ended.seconds.keys()))
+    files = {PAGE: page, "results.csv": to_csv(results), "results.json": to_json(results)}
+    done = [one.key for one in ended.plan.of_kind(Kind.EVALUATE) if ended.states.get(one.key) in GOOD]
+    stage = report_stage(done)
+    if done and store.lookup(stage.key) is None:
+        with store.write(stage, {"versions": {"xstilts": version("xstilts")}}) as draft:
+            _write(files, draft.path)
+    _write(files, folder)
+    return folder / PAGE
+
+
+def _write(files: dict[str, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
