@@ -29,21 +29,26 @@ spec:
 """
 
 
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "made.yaml"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def file(folder):
+    path = folder / "made.yaml"
     path.write_text(EXPERIMENT)
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def experiment(file):
     return load_experiment(file)
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store.open(str(tmp_path / "store"), "team")
+@pytest.fixture(scope="module")
+def store(folder):
+    return Store.open(str(folder / "store"), "team")
 
 
 def evaluate(store, stage, value: float):
@@ -60,7 +65,7 @@ def evaluate(store, stage, value: float):
         (draft.path / "chance.json").write_text(json.dumps(chance))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def evaluated(experiment, store):
     """A store in which all evaluations are done but those of squad with seed 1."""
     planned = plan(experiment)
@@ -109,16 +114,16 @@ def test_gather_brings_chance_and_relations(experiment, evaluated, store):
     assert table["none", "xnli"].gap.mean == pytest.approx(10.0)
 
 
-def test_nothing_run_is_an_empty_partial_table(experiment, store):
-    results = gather(experiment, plan(experiment), store)
+def test_nothing_run_is_an_empty_partial_table(experiment, tmp_path):
+    results = gather(experiment, plan(experiment), Store.open(str(tmp_path), "team"))
     assert results.rows == ()
     assert combinations(results) == []
     assert len(results.missing) == 18 - 1  # retrieval by the untrained model is one for both seeds
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "markdown", "latex"])
-def test_the_command_prints_every_form_the_same_each_time(file, evaluated, tmp_path, form):
-    arguments = ["results", str(file), "--store", str(tmp_path / "store"), "-o", form]
+def test_the_command_prints_every_form_the_same_each_time(file, evaluated, folder, form):
+    arguments = ["results", str(file), "--store", str(folder / "store"), "-o", form]
     first, second = (CliRunner().invoke(app, arguments) for _ in range(2))
     assert first.exit_code == 0, first.output
     assert first.stdout == second.stdout
@@ -126,8 +131,8 @@ def test_the_command_prints_every_form_the_same_each_time(file, evaluated, tmp_p
     assert ("evaluations without scores: 3" in first.stdout) == (form in {"table", "markdown", "latex"})
 
 
-def test_another_namespace_holds_other_results(file, evaluated, tmp_path):
-    arguments = ["results", str(file), "--store", str(tmp_path / "store"), "-n", "elsewhere", "-o", "json"]
+def test_another_namespace_holds_other_results(file, evaluated, folder):
+    arguments = ["results", str(file), "--store", str(folder / "store"), "-n", "elsewhere", "-o", "json"]
     document = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert document["scores"] == []
     assert document["partial"] is True

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.scoring import Guess, chance, main_score, score
+from xstilts.scoring import Guess, main_score, score
 from xstilts.scoring.mlqa import normalise as mlqa_normalise
 from xstilts.scoring.squad import normalise as squad_normalise
 from xstilts.scoring.tagging import entities
@@ -155,16 +155,9 @@ def test_main_score_of_qa_is_the_mean_of_exact_match_and_f1():
     assert main_score(Metric.TAGGING_F1, {"f1": 40.0, "token_accuracy": 60.0}) == 40.0
 
 
-def test_chance_is_the_best_constant_answer():
-    assert chance(Metric.ACCURACY, [0, 1, 1, 2]) == 50.0
-    assert chance(Metric.ACCURACY, list(range(200))) == 0.5
-    assert chance(Metric.TAGGING_F1, [["O"]]) is None
-
-
 @given(labels)
 def test_perfect_labels_score_100(gold):
     assert score(Metric.ACCURACY, gold, gold, "en")["accuracy"] == 100
-    assert chance(Metric.ACCURACY, gold) <= 100
 
 
 @given(tags)

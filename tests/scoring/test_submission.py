@@ -15,6 +15,7 @@ from xstilts.cli import app
 from xstilts.errors import DataError
 from xstilts.scoring import (
     TASKS,
+    read_gold,
     read_predictions,
     score,
     score_submission,
@@ -134,6 +135,30 @@ def test_wrong_labels_are_named_too(made):
     first, second = problems(made)
     assert first == "/labels/xnli/test-en.tsv: must hold labels, was empty"
     assert second.startswith("/labels/mlqa/test-en.json: must be in SQuAD's form")
+
+
+@pytest.mark.parametrize(
+    ("questions", "said"),
+    [
+        ([{"id": "1", "answers": []}, {"id": "1", "answers": []}], "question 1: must stand there once"),
+        ([{"id": 1, "answers": []}], "id and text must be strings, were 1, []"),
+        ([{"id": "1", "answers": [{"text": None}]}], "were '1', [None]"),
+        ([{"id": "1"}], "'answers'"),
+    ],
+)
+def test_gold_questions_that_cannot_be_scored(tmp_path, questions, said):
+    path = tmp_path / "test-en.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"qas": questions}]}]}))
+    with pytest.raises(DataError) as raised:
+        read_gold(path, Metric.SQUAD)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("metric", [Metric.ACCURACY, Metric.SQUAD])
+def test_what_is_no_file_is_named(tmp_path, metric):
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(DataError, match="must be a file that can be read"):
+            read_predictions(path, metric)
 
 
 def test_folders_without_tasks_are_errors(tmp_path):

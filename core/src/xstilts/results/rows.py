@@ -51,7 +51,7 @@ class Results:
         targets: the names in the file's order, each with its metric.
         rows: the scores.
         missing: the planned evaluations that have no scores.
-        chance: target -> language -> percent that a constant answer gets; only where that makes sense.
+        chance: target -> language -> percent that a blind guess gets; only where that means something.
         relations: (intermediate, target, language) -> how they are related, where they are.
     """
 

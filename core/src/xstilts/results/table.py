@@ -81,7 +81,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("model", lambda row: row.model, "the pretrained model", numeric=False),
     Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
     Column("score", lambda row: number(row.score), "XTREME's: the mean over languages, English included"),
-    Column("chance", _chance, "what always giving the most frequent label gets"),
+    Column("chance", _chance, "what a blind guess gets, where that means something"),
     Column("delta", lambda row: difference(row.delta), "score less that of none, same model and seed"),
     Column("English", lambda row: number(row.english), "the score in English, the language of training"),
     Column("zero-shot", lambda row: number(row.zero_shot), "the mean over the other languages"),

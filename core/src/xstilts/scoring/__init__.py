@@ -1,6 +1,6 @@
 """Scores of predictions, pure: one metric a file; XTREME's submission form and its averages."""
 
-from xstilts.scoring.metrics import MAIN, chance, main_score, score
+from xstilts.scoring.metrics import MAIN, main_score, score
 from xstilts.scoring.squad_v2 import Guess
 from xstilts.scoring.submission import read_gold, read_predictions, submission_path, write_predictions
 from xstilts.scoring.xtreme import TASKS, XtremeScores, score_submission
@@ -10,7 +10,6 @@ __all__ = [
     "TASKS",
     "Guess",
     "XtremeScores",
-    "chance",
     "main_score",
     "read_gold",
     "read_predictions",

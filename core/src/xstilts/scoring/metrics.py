@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any
@@ -60,20 +59,3 @@ def score(metric: Metric, gold: Any, predicted: Any, language: str) -> dict[str,
 def main_score(metric: Metric, scores: Mapping[str, float]) -> float:
     """The one number of a task in a language: XTREME's (exact match and F1 averaged for QA)."""
     return fmean(scores[name] for name in MAIN[metric])
-
-
-def chance(metric: Metric, gold: Any) -> float | None:
-    """The accuracy, in percent, of always giving the most frequent gold label: what a collapsed model gets.
-
-    For Tatoeba, where every index is right once, it is that of a blind guess. None where no constant answer makes
-    sense (tagging, span QA, mining).
-
-    Raises:
-        ValueError: nothing to score.
-    """
-    if metric not in {Metric.ACCURACY, Metric.ACCURACY_AND_F1}:
-        return None
-    constant = max(Counter(gold).values(), default=0)
-    if not constant:
-        raise ValueError("chance over no items is undefined")
-    return 100 * constant / len(gold)

@@ -7,7 +7,7 @@ pairs of ids, tab-separated; or, for span QA, JSON: {question id: text} predicte
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
@@ -145,8 +145,8 @@ def _not_empty(tagged: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(Problem(str(path), "must be there, was not")) from None
+    except OSError as error:
+        raise DataError(Problem(str(path), f"must be a file that can be read: {error.strerror}")) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(Problem(f"{path}: line {line}", "must be UTF-8, was not")) from None
@@ -169,18 +169,31 @@ def _pair(path: Path, number: int, line: str) -> tuple[str, str]:
             )
 
 
-def _gold_answers(path: Path, content: Any) -> Mapping[str, list[str]]:
-    articles = content["data"] if isinstance(content, dict) and "data" in content else content
+def _gold_answers(path: Path, content: Any) -> dict[str, list[str]]:
+    gold: dict[str, list[str]] = {}
     try:
-        return {
-            question["id"]: [answer["text"] for answer in question["answers"]]
-            for article in articles
-            for paragraph in article["paragraphs"]
-            for question in paragraph["qas"]
-        }
+        for identifier, answers in _questions(content):
+            if identifier in gold:
+                raise DataError(
+                    Problem(f"{path}: question {identifier}", "must stand there once, stands twice")
+                )
+            gold[identifier] = answers
     except (KeyError, TypeError) as error:
         raise DataError(
             Problem(
                 str(path), f"must be in SQuAD's form, data > paragraphs > qas > id, answers > text: {error}"
             )
         ) from None
+    return gold
+
+
+def _questions(content: Any) -> Iterator[tuple[str, list[str]]]:
+    """The questions of SQuAD's form: id and answers."""
+    articles = content["data"] if isinstance(content, dict) and "data" in content else content
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                identifier, answers = question["id"], [answer["text"] for answer in question["answers"]]
+                if not all(isinstance(text, str) for text in (identifier, *answers)):
+                    raise TypeError(f"id and text must be strings, were {identifier!r}, {answers!r}")
+                yield identifier, answers
