@@ -128,6 +128,19 @@ def test_deep_nesting_is_refused(brackets):
     assert "must be nested at most 32 levels deep" in problem or "exceeded maximum nesting depth" in problem
 
 
+def test_deep_nesting_by_aliases_is_refused():
+    levels = ["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 1000))]
+    (problem,) = problems("\n".join(levels))
+    assert problem == "x.yaml: line 32, column 12: must be nested at most 32 levels deep, was deeper"
+
+
+def test_the_deepest_nesting():
+    assert parse_document("a: " + "[" * 31 + "]" * 31, "x.yaml").value
+    assert parse_document("a: &a [[]]\nb: " + "[" * 29 + "*a" + "]" * 29, "x.yaml").value
+    assert "32 levels" in problems("a: " + "[" * 32 + "]" * 32)[0]
+    assert "32 levels" in problems("a: &a [[]]\nb: " + "[" * 30 + "*a" + "]" * 30)[0]
+
+
 def test_aliases_and_merges_work():
     parsed = parse_document(
         "base: &base {x: 1, w: 2}\nextra: &extra {w: 3, z: 4}\nboth: {<<: [*base, *extra], x: 0}\nsame: *base\n",

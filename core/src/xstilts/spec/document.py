@@ -6,7 +6,7 @@ Stricter than YAML: one document, mappings with unique string keys, no tags, bou
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 import yaml
@@ -72,6 +72,15 @@ def parse_document(text: str, source: str) -> Document:
     return Document(source, value, reader.marks, reader.duplicates)
 
 
+@dataclass(frozen=True)
+class _Anchor:
+    """A value with a name, and what an alias of it adds: characters and values, and levels of nesting."""
+
+    value: Any
+    size: int
+    levels: int
+
+
 @dataclass
 class _Reader:
     """Builds values from libyaml's events, whose parser keeps its own stack: depth and size are checked on the way."""
@@ -80,8 +89,9 @@ class _Reader:
     source: str
     marks: dict[Path, Mark] = field(default_factory=dict)
     duplicates: list[Problem] = field(default_factory=list)
-    anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)  # name -> value, its expanded size
+    anchors: dict[str, _Anchor] = field(default_factory=dict)
     expanded: int = 0
+    deepest: int = 0  # the level of nesting reached since the value that is being read began
 
     def document(self) -> Any:
         stream = self._events()
@@ -112,36 +122,38 @@ class _Reader:
             raise SpecError(Problem(self.source, f"must be YAML: {reason}")) from None
 
     def _value(self, event: Event, stream: Iterator[Event], path: Path) -> Any:
-        before, line = self.expanded, event.start_mark.line + 1
-        self.marks.setdefault(path, Mark(line))
+        self.marks.setdefault(path, Mark(event.start_mark.line + 1))
         if isinstance(event, events.AliasEvent):
-            return self._alias(event)
-        self._count(event, 1)
-        if isinstance(event, events.ScalarEvent):
-            value: Any = self._scalar(event)
-            self.marks[path] = Mark(line, event.value)
-        elif len(path) >= DEPTH_LIMIT:
-            self._refuse(event, f"must be nested at most {DEPTH_LIMIT} levels deep, was deeper")
-        elif isinstance(event, events.SequenceStartEvent):
-            self._refuse_tag(event)
-            value = self._sequence(stream, path)
-        else:
-            self._refuse_tag(event)
-            value = self._mapping(stream, path)
+            return self._alias(event, len(path))
+        before, above = self.expanded, self.deepest
+        self.deepest = len(path)
+        value = self._node(event, stream, path)
         if event.anchor is not None:
-            self.anchors[event.anchor] = (value, self.expanded - before)
+            self.anchors[event.anchor] = _Anchor(value, self.expanded - before, self.deepest - len(path))
+        self.deepest = max(above, self.deepest)
         return value
 
-    def _alias(self, event: Event) -> Any:
+    def _node(self, event: Event, stream: Iterator[Event], path: Path) -> Any:
+        self._count(event, 1)
+        self._refuse_tag(event)
+        if isinstance(event, events.ScalarEvent):
+            self.marks[path] = replace(self.marks[path], text=event.value)
+            return self._scalar(event)
+        self._reach(event, len(path) + 1)
+        if isinstance(event, events.SequenceStartEvent):
+            return self._sequence(stream, path)
+        return self._mapping(stream, path)
+
+    def _alias(self, event: Event, level: int) -> Any:
         if event.anchor not in self.anchors:
             self._refuse(event, f"must name an anchor that is complete above it, was *{event.anchor}")
-        value, size = self.anchors[event.anchor]
-        self._count(event, size)
-        return value
+        anchor = self.anchors[event.anchor]
+        self._count(event, anchor.size)
+        self._reach(event, level + anchor.levels)
+        return anchor.value
 
     def _scalar(self, event: Event) -> Any:
         self._count(event, len(event.value))
-        self._refuse_tag(event)
         if any("\ud800" <= character <= "\udfff" for character in event.value):
             self._refuse(event, "must be Unicode text, was half of a surrogate pair")
         return resolve(event.value) if event.implicit[0] else event.value
@@ -177,6 +189,7 @@ class _Reader:
     def _key(self, event: Event) -> str:
         if not isinstance(event, events.ScalarEvent):
             self._refuse(event, "must have a string as its key, was a list, a mapping or an alias")
+        self._refuse_tag(event)
         key = self._scalar(event)
         if not isinstance(key, str):
             was = show(key, event.value)
@@ -195,6 +208,11 @@ class _Reader:
             self._refuse(
                 event, f"must stay under {EXPANDED_LIMIT:,} characters with its aliases expanded, was more"
             )
+
+    def _reach(self, event: Event, level: int) -> None:
+        self.deepest = max(self.deepest, level)
+        if level > DEPTH_LIMIT:
+            self._refuse(event, f"must be nested at most {DEPTH_LIMIT} levels deep, was deeper")
 
     def _refuse_tag(self, event: Event) -> None:
         if event.tag not in _STRING_TAGS:
