@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -211,3 +212,53 @@ def test_a_trained_folder_keeps_its_encoder_inside(tmp_path):
     assert encoder_folder(tmp_path) == tmp_path
     (tmp_path / "encoder").mkdir()
     assert encoder_folder(tmp_path) == tmp_path / "encoder"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "suffix", "file", "settings"),
+    [
+        (
+            "mt5",
+            "ForConditionalGeneration",
+            "spiece.model",
+            {"tokenizer_class": "T5Tokenizer", "extra_ids": 0},
+        ),
+        ("deberta-v2", "ForMaskedLM", "spm.model", {"do_lower_case": False, "vocab_type": "spm"}),
+    ],
+)
+def test_a_sentencepiece_model_alone_is_a_tokenizer(saved, tmp_path, model_type, suffix, file, settings):
+    """So mT5 and mDeBERTa lie on the hub, without tokenizer.json."""
+    folder = saved(model_type, suffix)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    train_sentencepiece(folder / file, t5=model_type == "mt5")
+    backbone = load_backbone(folder, FAMILIES[model_type])
+    encoded = backbone.tokenizer("w1 w2", "w3")["input_ids"]
+    assert backbone.tokenizer.decode(encoded, skip_special_tokens=True) == "w1 w2 w3"
+    save_backbone(backbone, tmp_path / "out")
+    assert (tmp_path / "out" / "tokenizer.json").is_file()
+    again = load_backbone(tmp_path / "out", FAMILIES[model_type])
+    assert again.tokenizer("w1 w2", "w3")["input_ids"] == encoded
+
+
+def train_sentencepiece(path: Path, *, t5: bool) -> None:
+    """A sentencepiece model over the tests' words, with T5's or BERT's special pieces."""
+    lines = (" ".join(f"w{(line * 7 + word) % 40}" for word in range(8)) for line in range(50))
+    special = (
+        {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+        if t5
+        else {
+            "pad_id": 0,
+            "bos_id": 1,
+            "eos_id": 2,
+            "unk_id": 3,
+            "pad_piece": "[PAD]",
+            "bos_piece": "[CLS]",
+            "eos_piece": "[SEP]",
+            "unk_piece": "[UNK]",
+        }
+    )
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=lines, model_writer=file, vocab_size=44, minloglevel=2, **special
+        )
