@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TypeVar
 
 from xstilts.errors import Problem, SpecError
-from xstilts.spec import Experiment
-from xstilts.spec.sources import is_path
+from xstilts.model import Model
+from xstilts.spec import Experiment, is_path
 from xstilts.store import Store
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 def pin_paths(experiment: Experiment, base: Path, store: Store) -> Experiment:
@@ -20,31 +23,43 @@ def pin_paths(experiment: Experiment, base: Path, store: Store) -> Experiment:
     """
     problems: list[Problem] = []
 
-    def pinned(source: str, name: str, field: str) -> str:
-        if not is_path(source):
-            return source
+    def pinned(item: AnyModel, field: str, name: str, place: str) -> AnyModel:
+        source = getattr(item, field)
+        if source is None or not is_path(source):
+            return item
         folder = base / source
         if not folder.is_dir():
-            problems.append(Problem(field, f"must be a folder, was {source!r} (looked at {folder})"))
-            return source
-        return str(store.put(_input_name(name), folder))
+            problems.append(Problem(place, f"must be a folder, was {source!r} (looked at {folder})"))
+            return item
+        return item.model_copy(update={field: str(store.put(_input_name(name), folder))})
 
     spec = experiment.spec
     models = tuple(
-        model.model_copy(
-            update={"pretrained": pinned(model.pretrained, model.name, f"spec.models[{index}].pretrained")}
-        )
+        pinned(model, "pretrained", model.name, f"spec.models[{index}].pretrained")
         for index, model in enumerate(spec.models)
     )
     tasks = tuple(
-        task.model_copy(update={"data": pinned(task.data, task.name, f"spec.tasks[{index}].data")})
-        if task.data is not None
-        else task
-        for index, task in enumerate(spec.tasks)
+        pinned(task, "data", task.name, f"spec.tasks[{index}].data") for index, task in enumerate(spec.tasks)
+    )
+    intermediates = tuple(
+        one
+        if one.continued_pretraining is None
+        else one.model_copy(
+            update={
+                "continued_pretraining": pinned(
+                    one.continued_pretraining,
+                    "corpus",
+                    f"{one.name}-corpus",
+                    f"spec.intermediates[{index}].continuedPretraining.corpus",
+                )
+            }
+        )
+        for index, one in enumerate(spec.intermediates)
     )
     if problems:
         raise SpecError(*problems)
-    return experiment.model_copy(update={"spec": spec.model_copy(update={"models": models, "tasks": tasks})})
+    changed = {"models": models, "tasks": tasks, "intermediates": intermediates}
+    return experiment.model_copy(update={"spec": spec.model_copy(update=changed)})
 
 
 def _input_name(name: str) -> str:
