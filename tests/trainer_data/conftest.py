@@ -71,7 +71,7 @@ def write(tmp_path: Path) -> Write:
     """Write rows as JSON lines into the test's folder, which is returned."""
 
     def as_json_lines(name: str, rows: Sequence[Mapping[str, object]]) -> Path:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines = (json.dumps(row) + "\n" for row in rows)
         (tmp_path / name).write_text("".join(lines), encoding="utf-8")
         return tmp_path
 

@@ -271,6 +271,16 @@ def test_rows_are_labelled_all_or_none(write):
                 "(Expecting property name enclosed in double quotes at character 17)"
             ),
         ),
+        (
+            "train.en.jsonl",
+            b"[" * 100_000 + b"\n",
+            "train.en.jsonl: row 1: must be a JSON object, is nested too deeply",
+        ),
+        (
+            "train.en.jsonl",
+            b'{"premise": "ab\\ud83d", "hypothesis": "H", "label": 0}\n',
+            "train.en.jsonl: row 1, column premise: must be Unicode text, has \\ud83d, half of a surrogate pair, at character 3",
+        ),
         ("train.en.jsonl", b"[1]\n", "train.en.jsonl: row 1: must be a JSON object, was [1]"),
         (
             "train.en.jsonl",
@@ -311,6 +321,11 @@ def test_rows_are_labelled_all_or_none(write):
 def test_a_broken_file_is_named(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
     assert problems(tmp_path, MNLI) == [problem]
+
+
+def test_an_error_can_be_written_whatever_it_shows(write):
+    (problem,) = problems(write("train.en.jsonl", [nli(label="\ud83d")]), MNLI)
+    assert problem.encode().endswith(rb'was "\ud83d"')
 
 
 def test_a_broken_parquet_file(tmp_path):

@@ -80,6 +80,9 @@ def _json_rows(text: str) -> Iterator[Values | str]:
         except json.JSONDecodeError as error:
             yield f"must be a JSON object, was {shown(line)} ({error.msg} at character {error.pos + 1})"
             continue
+        except RecursionError:
+            yield "must be a JSON object, is nested too deeply"
+            continue
         yield value if isinstance(value, dict) else f"must be a JSON object, was {shown(value)}"
 
 

@@ -101,7 +101,7 @@ class Row:
             raise ColumnError(column, f"must be a text, was {shown(value)}")
         if not may_be_empty and not value.strip():
             raise ColumnError(column, f"must not be empty, was {shown(value)}")
-        return value
+        return _unicode(column, value)
 
     def texts(self, column: str) -> tuple[str, ...]:
         """A list of texts; single ones may be empty, the list may be too.
@@ -190,10 +190,23 @@ class Row:
     def _strings(column: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or any(not isinstance(item, str) for item in value):
             raise ColumnError(column, f"must be a list of texts, was {shown(value)}")
-        return tuple(value)
+        return tuple(_unicode(column, item) for item in value)
 
 
 def shown(value: object) -> str:
     """A value as an error shows it: JSON's spelling, cut to a readable length."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = json.dumps(value, ensure_ascii=False, default=repr).encode(errors="backslashreplace").decode()
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
+def _unicode(column: str, text: str) -> str:
+    """The text itself. JSON can spell half a character, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        message = (
+            f"must be Unicode text, has {half}, half of a surrogate pair, at character {error.start + 1}"
+        )
+        raise ColumnError(column, message) from None
+    return text
