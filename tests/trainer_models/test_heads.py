@@ -98,6 +98,15 @@ def test_choices_are_scored_one_by_one():
         torch.testing.assert_close(alone.squeeze(1), logits[:, choice], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("task", ["train", "items", "type", "my-own_task"])
+def test_a_task_may_be_called_anything_that_a_name_may_be(task):
+    backbone = model_of("bert").backbone
+    head = make_head(head_spec(task, TaskType.TAGGING), backbone.config, 0)
+    model = EncoderModel(backbone, {task: head})
+    assert set(map(id, head.parameters())) < set(map(id, model.parameters()))
+    assert model.logits(task, random_batch(1, 4)).shape == (1, 4, 3)
+
+
 def test_token_types_reach_only_an_encoder_that_has_them():
     batch = random_batch(2, 6)
     typed = {**batch, "token_type_ids": torch.ones_like(batch["input_ids"])}
@@ -163,6 +172,9 @@ def test_a_saved_model_answers_equally_and_its_bytes_repeat(tmp_path, model_type
         for root in (tmp_path / "a", tmp_path / "b")
     ]
     assert content[0] == content[1]
+    assert all(
+        path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "a").rglob("*")
+    )  # others may read
     assert {"encoder/model.safetensors", "heads/tagging.safetensors", "heads.json"} < set(content[0])
     assert json.loads(content[0]["heads.json"])[0] == {
         "task": "classification",

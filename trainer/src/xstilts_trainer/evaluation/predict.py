@@ -69,7 +69,7 @@ def dev_score(predictions: Mapping[str, Predictions], metric: Metric) -> float:
 
 
 def _checked_labels(forward: Forward, head: str, task: Task) -> tuple[str, ...]:
-    names = forward.model.head(head).spec.labels
+    names = forward.model.heads[head].spec.labels
     if sorted(names) != sorted(task.labels):
         raise DataError(
             Problem(

@@ -48,6 +48,7 @@ MODEL_TYPES: Final[Mapping[Family, tuple[str, ...]]] = {
 }
 _transformers_logging: Any = logging  # its functions carry no types
 WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json")
+READABLE: Final = 0o644  # safetensors writes files that their owner alone may read; a store has other readers
 TOKENIZERS: Final = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
@@ -106,6 +107,7 @@ def save_backbone(backbone: Backbone, folder: Path) -> None:
     with _quiet():
         backbone.encoder.save_pretrained(folder, max_shard_size="1TB")
         tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(READABLE)
 
 
 def _read_config(folder: Path, family: Family) -> PreTrainedConfig:

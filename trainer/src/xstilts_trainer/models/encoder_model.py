@@ -24,17 +24,9 @@ class EncoderModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.encoder = backbone.encoder
-        self.heads = nn.ModuleDict(heads)
-
-    def head(self, task: str) -> Head:
-        """The head of a task.
-
-        Raises:
-            KeyError: the model has no head for it.
-        """
-        head = self.heads[task]
-        assert isinstance(head, Head)  # noqa: S101 - ModuleDict forgets the type that __init__ asks for
-        return head
+        self.heads = dict(heads)
+        # torch refuses a module that is called as one of its own attributes ("train"): a task may be called so
+        self._registered = nn.ModuleDict({f"head_{task}": head for task, head in heads.items()})
 
     def logits(self, task: str, batch: Batch) -> Tensor:
         """Logits of a batch.
@@ -48,12 +40,12 @@ class EncoderModel(nn.Module):
         """
         shape = batch["input_ids"].shape[:-1]
         flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
-        logits: Tensor = self.head(task)(encode(self.backbone, flat))
+        logits: Tensor = self.heads[task](encode(self.backbone, flat))
         return logits.view(*shape, *logits.shape[1:])
 
     def loss(self, task: str, batch: Batch) -> Tensor:
         """The mean loss of a batch that holds its labels, a scalar."""
-        return self.head(task).loss(self.logits(task, batch), batch)
+        return self.heads[task].loss(self.logits(task, batch), batch)
 
     def forward(self, task: str, batch: Batch) -> Tensor:
         """The loss: what a wrapper for several devices calls."""
@@ -70,7 +62,7 @@ class EncoderModel(nn.Module):
     def save(self, folder: Path) -> None:
         """Write `encoder/` (a transformers checkpoint), `heads/<task>.safetensors` and `heads.json`."""
         save_backbone(self.backbone, encoder_folder(folder, new=True))
-        save_heads({task: self.head(task) for task in self.heads}, folder)
+        save_heads(self.heads, folder)
 
     @classmethod
     def load(cls, folder: Path, family: Family) -> EncoderModel:

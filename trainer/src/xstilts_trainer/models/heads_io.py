@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from xstilts.errors import DataError, Problem
+from xstilts_trainer.models.backbone import READABLE
 from xstilts_trainer.models.heads import Head, HeadSpec, build_head
 
 _SPECS = TypeAdapter(tuple[HeadSpec, ...])
@@ -23,7 +24,9 @@ def save_heads(heads: Mapping[str, Head], folder: Path) -> None:
     ordered = [heads[task] for task in sorted(heads)]
     for head in ordered:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-        save_file(tensors, weights_path(folder, head.spec.task))
+        path = weights_path(folder, head.spec.task)
+        save_file(tensors, path)
+        path.chmod(READABLE)
     listing = _SPECS.dump_python(tuple(head.spec for head in ordered), mode="json")
     (folder / "heads.json").write_text(
         json.dumps(listing, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
