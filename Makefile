@@ -24,6 +24,12 @@ $(UV): locks/uv.txt
 	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e core -e operator -e trainer
 	@touch $@
 
+demo: setup ## make the quickstart's model and tasks and run it to a table and a report (DEPTHS=2: with the first 6 layers)
+	$(BIN)/python scripts/demo.py --depths $(DEPTHS)
+
+inputs: setup ## put e5-small and the real slices of XSTILTS_DATA into the store, for examples/xnli-small*.yaml
+	$(BIN)/python scripts/inputs.py
+
 lock: $(UV) ## resolve the dependencies anew into locks/
 	scripts/lock.sh
 
