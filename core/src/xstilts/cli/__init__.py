@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.errors import CommandGroup
+from xstilts.cli.gc import gc
+from xstilts.cli.pin import pin
 from xstilts.cli.plan import plan
+from xstilts.cli.put import put
 from xstilts.cli.results import results
 from xstilts.cli.run import run
 from xstilts.cli.score import score
@@ -52,7 +55,10 @@ def _xstilts(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
 
 
+app.command()(gc)
+app.command()(pin)
 app.command()(plan)
+app.command()(put)
 app.command()(results)
 app.command()(run)
 app.command()(score)

@@ -32,7 +32,7 @@ def load_experiment(path: Path | str) -> Experiment:
         SpecError: the file cannot be read, or it is no experiment that can run; all problems together.
     """
     path = Path(path)
-    return parse_experiment(_read(path), source=str(path))
+    return parse_experiment(read_text(path), source=str(path))
 
 
 def parse_experiment(text: str, source: str = "experiment") -> Experiment:
@@ -83,7 +83,12 @@ def _schema() -> dict[str, Any]:
     return Experiment.model_json_schema()
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of an experiment file.
+
+    Raises:
+        SpecError: it cannot be read, is too large, or no UTF-8.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ from xstilts.stage import InputRef, Stage
 from xstilts.store import layout
 from xstilts.store.backend import Backend, DamagedError
 from xstilts.store.files import content, copy, entries
+from xstilts.store.garbage import Unneeded, discard, draft_lock, find_unneeded
 from xstilts.store.location import backend_for
+from xstilts.store.locks import hold_file
 from xstilts.store.manifest import (
     Contents,
     InputManifest,
@@ -136,7 +138,9 @@ class Store:
 
     def checkpoint_dir(self, key: str) -> Path:
         """A local folder for a stage's checkpoints: it survives a crash, and goes when the artifact is written."""
-        return self._backend.workspace(layout.CHECKPOINTS, _artifact(key).folder)
+        folder = self._backend.work / layout.CHECKPOINTS / _artifact(key).folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def keys(self) -> Iterator[str]:
         """The keys that the store holds something for, whole or not, sorted."""
@@ -145,6 +149,18 @@ class Store:
     def remove(self, key: str) -> None:
         """Remove an artifact for good."""
         self._backend.remove(_artifact(key).folder)
+
+    def unneeded(self, keys: Collection[str], inputs: Collection[InputRef], now: datetime) -> list[Unneeded]:
+        """What lies in the store beside the artifacts and inputs that are needed: see `xstilts.store.garbage`."""
+        return list(
+            find_unneeded(
+                self._backend, keys, {layout.input_folder(ref.name, ref.digest) for ref in inputs}, now
+            )
+        )
+
+    def discard(self, item: Unneeded) -> None:
+        """Remove something unneeded for good."""
+        discard(self._backend, item)
 
     def set_aside(self, key: str, reason: str) -> None:
         """Move an artifact out of the way, with the reason, so that its stage runs again."""
@@ -156,15 +172,7 @@ class Store:
         Raises:
             StoreError: the name is none, the folder is empty, or holds what cannot be stored.
         """
-        layout.input_name(name)
-        if not folder.is_dir():
-            raise StoreError(
-                Problem(str(folder), "must be a folder; put a single file into a folder of its own")
-            )
-        files = content(folder)
-        if not files:
-            raise StoreError(Problem(str(folder), "must hold a file that is not hidden, holds none"))
-        manifest = InputManifest.of(name, entries(files))
+        files, manifest = _describe(name, folder)
         ref = InputRef(name=name, digest=manifest.outputs_digest)
         try:
             self.fetch_input(ref)
@@ -178,6 +186,14 @@ class Store:
                 self._publish(_input(ref), draft, manifest)
         self._backend.write(f"{layout.INPUTS}/{name}/{layout.LATEST}", ref.digest.encode())
         return ref
+
+    def reference(self, name: str, folder: Path) -> InputRef:
+        """What `put` would return; nothing is put.
+
+        Raises:
+            StoreError: as `put`.
+        """
+        return InputRef(name=name, digest=_describe(name, folder)[1].outputs_digest)
 
     def fetch_input(self, ref: InputRef) -> Path:
         """A local folder with an input's files, all hashes verified; not to be written in.
@@ -204,11 +220,15 @@ class Store:
 
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:
-        folder = self._backend.workspace(layout.DRAFTS, f"{name}.{secrets.token_hex(8)}")
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        folder = self._backend.work / layout.DRAFTS / f"{name}.{secrets.token_hex(8)}"
+        lock = draft_lock(folder)
+        with hold_file(lock):  # so that `xstilts gc` can tell a draft from what a dead process has left
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink()
 
     def _look(self, place: _Place[AnyManifest]) -> AnyManifest | _Damage | None:
         sizes = self._backend.listing(place.folder)
@@ -301,8 +321,18 @@ def _input(ref: InputRef) -> _Place[InputManifest]:
 
 
 def _aside(folder: str) -> str:
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{layout.SET_ASIDE}/{folder.replace('/', '.')}.{moment}.{secrets.token_hex(4)}"
+    return layout.set_aside_folder(folder, datetime.now(UTC), secrets.token_hex(4))
+
+
+def _describe(name: str, folder: Path) -> tuple[dict[str, Path], InputManifest]:
+    """The files of a folder and the manifest that they make it."""
+    layout.input_name(name)
+    if not folder.is_dir():
+        raise StoreError(Problem(str(folder), "must be a folder; put a single file into a folder of its own"))
+    files = content(folder)
+    if not files:
+        raise StoreError(Problem(str(folder), "must hold a file that is not hidden, holds none"))
+    return files, InputManifest.of(name, entries(files))
 
 
 def _bytes(size: int | None) -> str:

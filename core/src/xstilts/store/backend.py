@@ -32,8 +32,9 @@ class Backend(Protocol):
     def write(self, path: str, content: bytes) -> None:
         """Write a small file, over what was there; a reader sees the old bytes or the new ones."""
 
-    def workspace(self, kind: str, name: str) -> Path:
-        """The local folder `<kind>/<name>` for work under way, made where it is not there; it survives a crash."""
+    @property
+    def work(self) -> Path:
+        """The local folder for drafts and checkpoints; it survives a crash."""
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """Bring a draft's files to a folder, and their manifest last; all or, for a reader, nothing.

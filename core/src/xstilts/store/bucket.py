@@ -47,11 +47,10 @@ class Bucket:
         """See Backend."""
         self._objects.write(path, content)
 
-    def workspace(self, kind: str, name: str) -> Path:
+    @property
+    def work(self) -> Path:
         """See Backend. It lies in this machine's cache: a checkpoint does not follow its stage to another machine."""
-        folder = self._work / kind / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._work
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""

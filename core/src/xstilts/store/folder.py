@@ -60,11 +60,10 @@ class Folder:
         write_synced(partial, content)
         partial.replace(target)
 
-    def workspace(self, kind: str, name: str) -> Path:
-        """See Backend."""
-        folder = self._base / kind / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    @property
+    def work(self) -> Path:
+        """See Backend. The same file system, so that a draft can be renamed to its place."""
+        return self._base
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""

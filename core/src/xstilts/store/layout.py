@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -30,6 +31,7 @@ LOCKS: Final = "locks"
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 INPUT_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_MOMENT = "%Y%m%dT%H%M%SZ"
 _LONGEST_PATH = 512  # bytes; an object's whole name may have 1,024
 
 
@@ -100,6 +102,19 @@ def namespace(name: str) -> str:
             )
         )
     return name
+
+
+def set_aside_folder(folder: str, moment: datetime, token: str) -> str:
+    """Where a folder is moved to that is set aside now."""
+    return f"{SET_ASIDE}/{folder.replace('/', '.')}.{moment.strftime(_MOMENT)}.{token}"
+
+
+def set_aside_moment(name: str) -> datetime | None:
+    """When a folder in `set-aside/` was moved there; None where the name is none of the store's."""
+    try:
+        return datetime.strptime(name.split(".")[-2], _MOMENT).replace(tzinfo=UTC)
+    except (IndexError, ValueError):
+        return None
 
 
 def path_problem(path: str) -> str | None:

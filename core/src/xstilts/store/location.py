@@ -8,7 +8,8 @@ from typing import Final
 
 import fsspec
 
-from xstilts.errors import Problem, StoreError
+from xstilts.errors import Problem, StoreError, UnavailableError
+from xstilts.store import layout
 from xstilts.store.backend import Backend
 from xstilts.store.bucket import Bucket
 from xstilts.store.folder import Folder
@@ -20,7 +21,15 @@ DEFAULT_NAME: Final = "default"
 
 
 def store_root(option: str | None = None, name: str | None = None) -> str:
-    """The root of the store: --store, else $XSTILTS_STORE, else ./.xstilts/<spec.store.name or default>."""
+    """The root of the store: --store, else $XSTILTS_STORE, else ./.xstilts/<spec.store.name or default>.
+
+    Raises:
+        StoreError: the name cannot be part of a path.
+    """
+    if name is not None and layout.NAMESPACE.fullmatch(name) is None:
+        raise StoreError(
+            Problem("spec.store.name", f"must be a name of lower-case letters, digits and '-', was {name!r}")
+        )
     return option or os.environ.get(ROOT_VARIABLE) or str(Path(".xstilts") / (name or DEFAULT_NAME))
 
 
@@ -29,6 +38,7 @@ def backend_for(root: str, namespace: str, times: LeaseTimes | None = None) -> B
 
     Raises:
         StoreError: the root is empty, a file, or of a protocol that is not installed.
+        UnavailableError: the service does not answer, or not to us.
     """
     if not root:
         raise StoreError(Problem("store", "must be a folder or a URL such as s3://bucket/prefix, was empty"))
@@ -67,5 +77,5 @@ def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
     try:
         objects.names("")
     except objects.failures as error:
-        raise StoreError(Problem("store", f"must be reachable, {root} is not: {error}")) from error
+        raise UnavailableError(Problem("store", f"must be reachable, {root} is not: {error}")) from error
     return Bucket(objects, f"{root.rstrip('/')}/{namespace}", cache_root(), times)

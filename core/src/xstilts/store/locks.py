@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from xstilts.errors import StoreError
 from xstilts.store.objects import Objects
@@ -34,6 +34,15 @@ def hold_file(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path, fallback_to_soft=False):  # a soft lock would outlive its process
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock that a file stands for."""
+    try:
+        with FileLock(path, blocking=False, fallback_to_soft=False):
+            return False
+    except Timeout:
+        return True
 
 
 @dataclass(frozen=True)

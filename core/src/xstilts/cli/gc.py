@@ -1,0 +1,102 @@
+"""`xstilts gc`: what in the store does nobody need?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xstilts.errors import Problem, SpecError
+from xstilts.local.inputs import pin_inputs
+from xstilts.plan import Plan
+from xstilts.plan import plan as plan_experiment
+from xstilts.spec import Experiment, load_experiment
+from xstilts.stage import InputRef
+from xstilts.store import Store, store_root
+
+
+def gc(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The experiments that are needed.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/<store's name>."),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace. Default: the files', else default."),
+    ] = None,
+) -> None:
+    """List what the store holds and none of the given experiments needs, with sizes; with --yes, remove it.
+
+    Listed are artifacts and inputs, what was set aside as damaged more than a week ago, drafts whose process is dead,
+    and checkpoints without a new one for a day. Name all experiments of the namespace: what belongs to one that is not
+    named goes.
+
+    \b
+    Examples:
+      xstilts gc experiments/*.yaml
+      xstilts gc experiments/*.yaml --yes
+    """  # noqa: D301 - `\b` keeps the lines below it as they are
+    experiments = {file: load_experiment(file) for file in files}
+    opened = Store.open(*_place(experiments, store, namespace))
+    keys: set[str] = set()
+    inputs: set[InputRef] = set()
+    for file, experiment in experiments.items():
+        planned = plan_experiment(pin_inputs(experiment, file.parent, opened, put=False))
+        keys |= planned.by_key.keys()
+        inputs |= _inputs(planned)
+    unneeded = opened.unneeded(keys, inputs, datetime.now(UTC))
+    for item in unneeded:
+        typer.echo(f"{item.kind:<10}  {_size(item.size):>9}  {item.name}")
+        if yes:
+            opened.discard(item)
+    total = f"{len(unneeded)} item{'' if len(unneeded) == 1 else 's'}, {_size(sum(item.size for item in unneeded))}"
+    if not unneeded:
+        typer.echo("everything in the store is needed")
+    elif yes:
+        typer.echo(f"removed: {total}")
+    else:
+        typer.echo(f"not needed: {total}; --yes removes it")
+
+
+def _place(experiments: dict[Path, Experiment], store: str | None, namespace: str | None) -> tuple[str, str]:
+    """The one root and namespace of all the files."""
+    places = {
+        file: (
+            store_root(store, experiment.spec.store.name),
+            namespace or experiment.metadata.namespace or "default",
+        )
+        for file, experiment in experiments.items()
+    }
+    first = next(iter(places.values()))
+    problems = [
+        Problem(
+            str(file), f"must be of store {first[0]}, namespace {first[1]}, as the first file; was {place}"
+        )
+        for file, place in places.items()
+        if place != first
+    ]
+    if problems:
+        raise SpecError(*problems)
+    return first
+
+
+def _inputs(planned: Plan) -> set[InputRef]:
+    return {
+        InputRef(**reference)
+        for one in planned.stages
+        for reference in one.stage.spec.get("inputs", {}).values()
+    }
+
+
+def _size(size: float) -> str:
+    """A number of bytes for people: 471 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

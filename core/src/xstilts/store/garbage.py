@@ -1,0 +1,106 @@
+"""What a store holds that nobody needs: other artifacts and inputs, old things set aside, work that was left lying."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from xstilts.store import layout
+from xstilts.store.backend import Backend
+from xstilts.store.locks import is_held
+from xstilts.store.manifest import read_manifest
+
+SET_ASIDE_FOR: Final = timedelta(days=7)  # time to look into what was damaged
+CHECKPOINT_FOR: Final = timedelta(days=1)  # without a new one, nobody trains there
+
+
+@dataclass(frozen=True)
+class Unneeded:
+    """Something that can go. `folder` is relative to the namespace, `work` to the local folder of work under way."""
+
+    kind: Literal["artifact", "input", "set aside", "draft", "checkpoint"]
+    name: str
+    size: int  # bytes
+    folder: str = ""
+    work: str = ""
+
+
+def find_unneeded(
+    backend: Backend, keys: Collection[str], input_folders: Collection[str], now: datetime
+) -> Iterator[Unneeded]:
+    """What can go when those keys and inputs are needed, biggest kinds first."""
+    for key in filter(layout.is_key, backend.names("")):
+        if key not in keys:
+            yield Unneeded("artifact", _describe(backend, key), _size(backend, key), folder=key)
+    for name in backend.names(layout.INPUTS):
+        for digest in filter(layout.is_key, backend.names(f"{layout.INPUTS}/{name}")):
+            folder = f"{layout.INPUTS}/{name}/{digest}"
+            if folder not in input_folders:
+                yield Unneeded(
+                    "input", f"store://{name}@sha256:{digest}", _size(backend, folder), folder=folder
+                )
+    for name in backend.names(layout.SET_ASIDE):
+        moment = layout.set_aside_moment(name)
+        if moment is not None and now - moment > SET_ASIDE_FOR:
+            folder = f"{layout.SET_ASIDE}/{name}"
+            yield Unneeded("set aside", name, _size(backend, folder), folder=folder)
+    yield from _stray_work(backend, keys, now)
+
+
+def discard(backend: Backend, item: Unneeded) -> None:
+    """Remove something for good."""
+    if item.folder:
+        backend.remove(item.folder)
+    else:
+        shutil.rmtree(backend.work / item.work, ignore_errors=True)
+        draft_lock(backend.work / item.work).unlink(missing_ok=True)
+
+
+def draft_lock(draft: Path) -> Path:
+    """The file whose lock the writer of a draft holds."""
+    return draft.with_name(f"{draft.name}.lock")
+
+
+def _stray_work(backend: Backend, keys: Collection[str], now: datetime) -> Iterator[Unneeded]:
+    for draft in _folders(backend.work / layout.DRAFTS):
+        if not is_held(draft_lock(draft)):
+            yield Unneeded("draft", draft.name, _local_size(draft), work=f"{layout.DRAFTS}/{draft.name}")
+    for checkpoint in _folders(backend.work / layout.CHECKPOINTS):
+        if checkpoint.name not in keys and now - _last_write(checkpoint) > CHECKPOINT_FOR:
+            work = f"{layout.CHECKPOINTS}/{checkpoint.name}"
+            yield Unneeded("checkpoint", checkpoint.name, _local_size(checkpoint), work=work)
+
+
+def _describe(backend: Backend, key: str) -> str:
+    try:
+        manifest = read_manifest(backend.read(f"{key}/{layout.MANIFEST}"), key)
+    except FileNotFoundError:
+        manifest = None
+    return f"{manifest.kind.value if manifest else 'unfinished'} {key}"
+
+
+def _size(backend: Backend, folder: str) -> int:
+    return sum(size for size in backend.listing(folder).values() if size > 0)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for here, _, names in os.walk(folder):
+        yield from (Path(here) / name for name in names)
+
+
+def _local_size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in _files(folder))
+
+
+def _last_write(folder: Path) -> datetime:
+    newest = max(path.lstat().st_mtime for path in (folder, *_files(folder)))
+    return datetime.fromtimestamp(newest, UTC)
