@@ -280,7 +280,12 @@ def test_a_commit_for_every_repository_pins_the_papers_grid(repository, phang202
     }
     commits = dict.fromkeys(read, "f" * 40)
     models = [model.model_copy(update={"revision": "e" * 40}) for model in experiment.spec.models]
-    spec = experiment.spec.model_copy(update={"data_revisions": commits, "models": tuple(models)})
+    tasks = [
+        task.model_copy(update={"data": f"{task.data}@sha256:{'d' * 64}"}) for task in experiment.spec.tasks
+    ]
+    spec = experiment.spec.model_copy(
+        update={"data_revisions": commits, "models": tuple(models), "tasks": tuple(tasks)}
+    )
     pinned = plan(experiment.model_copy(update={"spec": spec}))
     assert not any(one.unpinned for one in pinned.stages)
     assert pinned.counts == phang2020.counts

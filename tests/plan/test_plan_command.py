@@ -79,11 +79,11 @@ def test_what_has_no_commit_is_warned_of(file, make, show):
     assert "FacebookAI/xlm-roberta-base*" in show()
 
 
-def test_a_path_is_an_error_and_no_traceback(file, make, base):
+def test_a_path_that_is_no_folder_is_an_error_and_no_traceback(file, make, base):
     models = base()["models"]
     models[0]["pretrained"] = "./model"
     experiment = make(models=models).model_dump(mode="json", exclude_none=True)
     file.write_text(json.dumps(experiment), encoding="utf-8")
     ended = CliRunner().invoke(app, ["plan", str(file)])
     assert ended.exit_code == 64
-    assert "spec.models[0].pretrained: must be store://" in ended.output
+    assert "spec.models[0].pretrained: must be a folder, was './model'" in ended.output

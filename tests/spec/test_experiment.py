@@ -20,6 +20,7 @@ from xstilts.spec import (
     Override,
     is_hub_id,
     is_path,
+    is_unpinned_input,
     load_experiment,
     parse_experiment,
     store_input,
@@ -123,10 +124,14 @@ def test_frozen(manifest):
 
 def test_sources():
     uri = f"store://e5-small@sha256:{DIGEST}"
-    assert store_input(uri) == InputRef(name="e5-small", digest=DIGEST)
-    assert str(store_input(uri)) == uri
-    assert store_input("./e5-small") is None
-    assert store_input(f"{uri}0") is None
+    assert store_input(uri, "mark") == InputRef(name="e5-small", digest=DIGEST)
+    assert str(store_input(uri, "mark")) == uri
+    assert store_input("./e5-small", "mark") is None
+    assert store_input(f"{uri}0", "mark") is None
+    assert store_input("store://e5-small", "mark") == InputRef(name="e5-small", digest="mark/e5-small")
+    assert is_unpinned_input("store://e5-small")
+    assert not is_unpinned_input(uri)
+    assert not is_unpinned_input("./e5-small")
     assert [is_path(source) for source in ("./m", "../m", "/m", "a/m", uri)] == [
         True,
         True,
@@ -142,7 +147,7 @@ def test_sources():
 @given(st.from_regex(r"[A-Za-z0-9._-]{1,130}", fullmatch=True))
 def test_an_input_has_the_name_that_the_store_gives(name):
     in_store = INPUT_NAME.fullmatch(name) is not None
-    assert (store_input(f"store://{name}@sha256:{DIGEST}") is not None) is in_store
+    assert (store_input(f"store://{name}@sha256:{DIGEST}", "mark") is not None) is in_store
 
 
 # Any valid experiment, written and read again, is the same.

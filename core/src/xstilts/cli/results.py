@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from xstilts.local.inputs import pin_paths
+from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
+from xstilts.local.inputs import pin_inputs
 from xstilts.plan import plan
 from xstilts.results import gather, summary_table
 from xstilts.results.table import Table
 from xstilts.results.terminal import show
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
-from xstilts.spec import load_experiment
-from xstilts.store import Store, store_root
 
 
 class Format(StrEnum):
@@ -30,13 +28,11 @@ class Format(StrEnum):
 
 
 def results(
-    file: Annotated[Path, typer.Argument(help="The experiment file.")],
+    file: ExperimentFile,
     *,
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the results.")] = Format.TABLE,
-    store: Annotated[str | None, typer.Option(help="Root of the store: a folder or a URL.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Namespace in the store.")
-    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
 ) -> None:
     """Show an experiment's results, as far as its evaluations are done.
 
@@ -48,12 +44,9 @@ def results(
       xstilts results experiment.yaml
       xstilts results experiment.yaml -o csv > scores.csv
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
-    experiment = load_experiment(file)
-    opened = Store.open(
-        store_root(store, experiment.spec.store.name), namespace or experiment.metadata.namespace or "default"
-    )
-    experiment = pin_paths(experiment, file.parent, opened)
-    found = gather(experiment, plan(experiment), opened)
+    opened = open_experiment(file, store, namespace)
+    experiment = pin_inputs(opened.experiment, file.parent, opened.store, put=False)
+    found = gather(experiment, plan(experiment), opened.store)
     match output:
         case Format.TABLE:
             print_table(summary_table(found))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
 from xstilts.cli.results import print_table
 from xstilts.errors import EXIT_FAILED
 from xstilts.local.display import duration
@@ -15,19 +16,15 @@ from xstilts.local.ignored import ignored_fields
 from xstilts.local.report import write_report
 from xstilts.local.run import Ended, LocalRun
 from xstilts.results import gather, summary_table
-from xstilts.spec import load_experiment
-from xstilts.store import Store, store_root
 
 EXIT_SIGNALLED = 130  # as shells have it for Ctrl-C
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="The experiment file.")],
+    file: ExperimentFile,
     *,
-    store: Annotated[str | None, typer.Option(help="Root of the store: a folder or a URL.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Namespace in the store.")
-    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
     parallelism: Annotated[
         int, typer.Option(min=1, help="So many stages at once, each with spec.resources.cpu threads.")
     ] = 1,
@@ -44,21 +41,17 @@ def run(
       xstilts run experiment.yaml
       xstilts run experiment.yaml --store s3://bucket/experiments --parallelism 2
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
-    experiment = load_experiment(file)
-    if namespace is not None:
-        metadata = experiment.metadata.model_copy(update={"namespace": namespace})
-        experiment = experiment.model_copy(update={"metadata": metadata})
-    root = store_root(store, experiment.spec.store.name)
-    opened = Store.open(root, experiment.metadata.namespace or "default")
+    opened = open_experiment(file, store, namespace)
+    experiment = opened.experiment
     console = Console(stderr=True)
     for field in ignored_fields(experiment):
         console.print(f"{field} is for a cluster and is ignored here", markup=False, highlight=False)
     folder = results / experiment.metadata.name
-    local = LocalRun(opened, root, console=console, folder=folder)
+    local = LocalRun(opened.store, opened.root, console=console, folder=folder)
     ended = local.run(experiment, file.parent, parallelism=parallelism)
     if not ended.interrupted:
-        page = write_report(ended, opened, folder)
-        print_table(summary_table(gather(ended.experiment, ended.plan, opened)))
+        page = write_report(ended, opened.store, folder)
+        print_table(summary_table(gather(ended.experiment, ended.plan, opened.store)))
         typer.echo(f"report: {page}")
     _tell(ended, console)
     if ended.interrupted:

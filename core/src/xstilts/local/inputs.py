@@ -1,4 +1,4 @@
-"""Plain paths in an experiment file: put into the store and pinned, so that every stage reads the same bytes."""
+"""What an experiment file leaves open of its inputs: pinned before a run, so that every stage reads the same bytes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,45 @@ from typing import TypeVar
 
 from xstilts.errors import Problem, SpecError
 from xstilts.model import Model
-from xstilts.spec import Experiment, is_path
+from xstilts.spec import Experiment, is_path, is_unpinned_input
+from xstilts.stage import InputRef
 from xstilts.store import Store
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
-def pin_paths(experiment: Experiment, base: Path, store: Store) -> Experiment:
-    """The same experiment with every plain path put into the store; paths are relative to `base`.
+def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = True) -> Experiment:
+    """The same experiment with every plain path put into the store, and every `store://NAME` with its newest digest.
+
+    Paths are relative to `base`. Without `put` nothing is written: a path gets the digest that it would have, and a name
+    of which the store has nothing stays as it is.
 
     Raises:
-        SpecError: a path is no folder; all such paths are named together.
+        SpecError: a path is no folder, or the store has nothing of a name; all such are named together.
         StoreError: a folder is empty or holds what cannot be stored.
     """
     problems: list[Problem] = []
 
     def pinned(item: AnyModel, field: str, name: str, place: str) -> AnyModel:
         source = getattr(item, field)
-        if source is None or not is_path(source):
+        reference: InputRef | None = None
+        if source is None:
             return item
-        folder = base / source
-        if not folder.is_dir():
-            problems.append(Problem(place, f"must be a folder, was {source!r} (looked at {folder})"))
-            return item
-        return item.model_copy(update={field: str(store.put(_input_name(name), folder))})
+        if is_path(source):
+            folder = base / source
+            if not folder.is_dir():
+                problems.append(Problem(place, f"must be a folder, was {source!r} (looked at {folder})"))
+                return item
+            digest = store.put if put else store.reference
+            reference = digest(_input_name(name), folder)
+        elif is_unpinned_input(source):
+            reference = store.latest(source.removeprefix("store://"))
+            if reference is None and put:
+                command = f"xstilts put {source.removeprefix('store://')} FOLDER"
+                problems.append(
+                    Problem(place, f"must be in the store, was {source!r}; `{command}` puts it there")
+                )
+        return item if reference is None else item.model_copy(update={field: str(reference)})
 
     spec = experiment.spec
     models = tuple(

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from xstilts.local.display import make_display
 from xstilts.local.executor import Executor, Run, log_file
-from xstilts.local.inputs import pin_paths
+from xstilts.local.inputs import pin_inputs
 from xstilts.local.process import Outcome, StageProcess, last_lines
 from xstilts.local.schedule import GOOD, State, required
 from xstilts.local.titles import title
@@ -39,7 +39,7 @@ class Ended:
     """What a run has come to.
 
     Attributes:
-        experiment: with its paths pinned.
+        experiment: with its inputs pinned.
         plan: what was asked for.
         states: of each stage that an evaluation needed; what nobody needed is not in it.
         seconds: wall-clock seconds of each stage that was run, by key.
@@ -92,7 +92,7 @@ class LocalRun:
             StoreError: the store cannot be used.
         """
         began = time.monotonic()
-        experiment = pin_paths(experiment, base, self._store)
+        experiment = pin_inputs(experiment, base, self._store)
         planned = plan(experiment)
         stages = [one.stage for one in planned.stages if one.stage.kind is not Kind.REPORT]
         outcomes: dict[str, Outcome] = {}

@@ -32,7 +32,7 @@ def continued_pretraining(wish: Wish, hub: Hub) -> Continued:
     The folder holds `train.<language>.*` with the column text.
     """
     languages = sorted(wish.languages)
-    given = store_input(wish.corpus)
+    given = store_input(wish.corpus, hub.mark)
     if given is None:
         roles = {language: f"corpus.{language}" for language in languages}
         sources: dict[str, Origin] = {role: _wikipedia(one, hub) for one, role in roles.items()}

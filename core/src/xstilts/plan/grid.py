@@ -22,7 +22,7 @@ from xstilts.plan.hyperparameters import Trained, candidates
 from xstilts.plan.model import Cell, Naive, Plan, PlannedStage
 from xstilts.plan.models import ResolvedModel
 from xstilts.plan.resolve import Resolved, ResolvedIntermediate, resolve
-from xstilts.plan.sources import Origin
+from xstilts.plan.sources import Origin, is_unpinned
 from xstilts.plan.tasks import ResolvedTask, english_rows, scored_rows
 from xstilts.spec import Experiment, Training
 from xstilts.stage import EvaluateSpec, Hyperparameters, InputRef, Kind, ReportSpec, Stage, TrainSpec
@@ -105,7 +105,7 @@ class _Grid:
         """The stages in the order in which they were added, parents first, each marked if it is not pinned."""
         unpinned: set[str] = set()
         for key, stage in self.stages.items():
-            if "unpinned" in stage.spec or unpinned & set(stage.parents.values()):
+            if _is_unpinned(stage) or unpinned & set(stage.parents.values()):
                 unpinned.add(key)
         return tuple(
             PlannedStage(stage=stage, labels=frozenset(self.labels[key]), unpinned=key in unpinned)
@@ -230,3 +230,9 @@ class _Grid:
             role: self.add(origin, cells).key for role, origin in sources.items() if isinstance(origin, Stage)
         }
         return self.add(Stage.of(kind, spec.model_copy(update={"inputs": inputs}), parents), cells)
+
+
+def _is_unpinned(stage: Stage) -> bool:
+    """Whether a stage itself reads something that is named without its commit or digest."""
+    inputs = stage.spec.get("inputs", {}).values()
+    return "unpinned" in stage.spec or any(is_unpinned(reference["digest"]) for reference in inputs)

@@ -28,7 +28,7 @@ def resolve_model(model: ModelSpec, hub: Hub, *, retrieves: bool) -> ResolvedMod
         use=ModelUse(
             family=family, form=model.form or FORMS[family], pooling=model.pooling or POOLINGS[family]
         ),
-        origin=store_input(model.pretrained) or hub.model(model.pretrained, model.revision, family),
+        origin=store_input(model.pretrained, hub.mark) or hub.model(model.pretrained, model.revision, family),
         retrieval=_retrieval(model, family) if retrieves else None,
     )
 

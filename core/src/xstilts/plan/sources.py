@@ -20,13 +20,19 @@ from xstilts.stage import (
 )
 
 Origin = InputRef | Stage
+UNPINNED = "unpinned:"
+
+
+def is_unpinned(digest: str) -> bool:
+    """Whether a digest is the mark that stands for one that is not known."""
+    return digest.startswith(UNPINNED)
 
 
 @dataclass(frozen=True)
 class Hub:
     """The hub as an experiment sees it: the commits that it has pinned, and its mark for what it has not.
 
-    The mark stands in the key of every stage that fetches something without a commit: it is not shared with others.
+    The mark stands in the key of every stage that reads something without a commit or digest: it is not shared.
     """
 
     mark: str
@@ -36,7 +42,7 @@ class Hub:
     def of(cls, experiment: Experiment) -> Hub:
         """The hub of an experiment."""
         metadata = experiment.metadata
-        mark = f"unpinned:{metadata.namespace or 'default'}/{metadata.name}"
+        mark = f"{UNPINNED}{metadata.namespace or 'default'}/{metadata.name}"
         return cls(mark, experiment.spec.data_revisions)
 
     def model(self, repository: str, revision: str | None, family: Family) -> Stage:

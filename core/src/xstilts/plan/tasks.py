@@ -108,7 +108,7 @@ def scored_rows(task: ResolvedTask) -> TaskData:
 
 def resolve_task(said: TaskSpec, hub: Hub) -> ResolvedTask:
     """Resolve a task of a checked experiment; `said` is what spec.tasks says of it, or its name alone."""
-    given = None if said.data is None else store_input(said.data)
+    given = None if said.data is None else store_input(said.data, hub.mark)
     entry = CATALOGUE.get(said.name)
     if entry is not None:
         return _from_catalogue(entry, said, given, hub)

@@ -85,8 +85,7 @@ def _read(plan: Plan, store: Store) -> dict[Evaluation, _Artifact]:
 
 def _seeded(plan: Plan, stage: Stage) -> bool:
     """Whether a seed decides an evaluation: a stage of the plan has trained its checkpoint."""
-    parent = stage.parents.get("model")
-    return parent is not None and plan.by_key[parent].stage.kind is Kind.TRAIN
+    return any(plan.by_key[parent].stage.kind is Kind.TRAIN for parent in stage.parents.values())
 
 
 def _artifact(stage: Stage, seeded: bool, store: Store) -> _Artifact:  # noqa: FBT001 - a field of the result

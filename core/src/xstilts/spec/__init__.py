@@ -5,7 +5,7 @@ from xstilts.spec.intermediates import ContinuedPretraining, IntermediateSpec, M
 from xstilts.spec.models import ModelSpec
 from xstilts.spec.reading import load_experiment, parse_experiment
 from xstilts.spec.scheduling import Budget, Resources, StageResources, Toleration
-from xstilts.spec.sources import is_hub_id, is_path, store_input
+from xstilts.spec.sources import is_hub_id, is_path, is_unpinned_input, store_input
 from xstilts.spec.tasks import Splits, TargetSpec, TaskSpec
 from xstilts.spec.training import Match, MatchedOverride, Override, Sweep, Training
 
@@ -33,6 +33,7 @@ __all__ = [
     "Training",
     "is_hub_id",
     "is_path",
+    "is_unpinned_input",
     "load_experiment",
     "parse_experiment",
     "store_input",

@@ -1,4 +1,8 @@
-"""Where bytes come from: a hub repository, the store (`store://NAME@sha256:DIGEST`), or a path for a local run."""
+"""Where bytes come from: a hub repository, the store, or a path for a local run.
+
+A source of the store is `store://NAME@sha256:DIGEST`. Without its digest it is not pinned: such a file validates and
+plans, its stages marked; `xstilts pin` writes the digest, and a local run takes what the store has.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,8 @@ from xstilts.stage import InputRef
 
 _HUB_PART = r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 HUB_ID = rf"{_HUB_PART}/{_HUB_PART}"
-STORE_URI = (
-    r"store://[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?@sha256:[0-9a-f]{64}"  # names as in xstilts.store
-)
+# Names as in xstilts.store.
+STORE_URI = r"store://[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?(@sha256:[0-9a-f]{64})?"
 PATH = r"[./][^\x00-\x1f\x7f]*"
 
 _STORE_WORDS = "`store://NAME@sha256:DIGEST` with 64 hexadecimal digits"
@@ -50,12 +53,20 @@ Corpus = Annotated[
 ]
 
 
-def store_input(source: str) -> InputRef | None:
-    """The input that a `store://` source names; None for any other source."""
+def store_input(source: str, mark: str) -> InputRef | None:
+    """The input that a `store://` source names; None for any other source.
+
+    `mark` stands for the digest of one that is not pinned, with the input's name: two such are never the same.
+    """
     if re.fullmatch(STORE_URI, source) is None:
         return None
     name, _, digest = source.removeprefix("store://").partition("@sha256:")
-    return InputRef(name=name, digest=digest)
+    return InputRef(name=name, digest=digest or f"{mark}/{name}")
+
+
+def is_unpinned_input(source: str) -> bool:
+    """Whether a source is an input of the store without its digest."""
+    return source.startswith("store://") and "@" not in source
 
 
 def is_path(source: str) -> bool:
