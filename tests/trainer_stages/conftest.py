@@ -202,6 +202,8 @@ def make_data(folder: Path, type_: TaskType, *, train: int = 96, other: int = 24
 class Bench:
     """A store with the tiny encoder and made data, and stages on them."""
 
+    recipe = RECIPE
+
     def __init__(self, root: Path, encoder: Path) -> None:
         self.root = root
         self.store = Store.open(str(root / "store"))
@@ -246,19 +248,29 @@ class Bench:
         return Stage.of(Kind.TRAIN, spec, {"model": parent} if parent else None)
 
     def evaluate_stage(
-        self, *types: TaskType, parent: str | None = None, languages=LANGUAGES, data=None, **changes
+        self, *types: TaskType, parent: str | None = None, languages=LANGUAGES, **changes
     ) -> Stage:
+        """`changes` are of the spec, or of each task's data, or of its task."""
+        spec_changes, data_changes, task_changes = (
+            {name: value for name, value in changes.items() if name in model.model_fields}
+            for model in (EvaluateSpec, TaskData, Task)
+        )
         entries = tuple(
-            TaskData(task=MADE[t][0], role=f"data.{MADE[t][0].name}", split="test", languages=languages)
+            TaskData(
+                task=MADE[t][0].model_copy(update=task_changes),
+                role=f"data.{MADE[t][0].name}",
+                languages=languages,
+                **{"split": "test", **data_changes},
+            )
             for t in types
         )
-        inputs = {entry.role: data or self.data(t) for t, entry in zip(types, entries, strict=True)}
+        inputs = {entry.role: self.data(t) for t, entry in zip(types, entries, strict=True)}
         spec = EvaluateSpec(
             recipe_version=1,
             model=USE,
             inputs=inputs if parent else {**inputs, "model": self.model},
             data=entries,
-            **{"hyperparameters": RECIPE, **changes},
+            **{"hyperparameters": RECIPE, **spec_changes},
         )
         return Stage.of(Kind.EVALUATE, spec, {"model": parent} if parent else None)
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage
+from xstilts.errors import DataError, SpecError, UserError
+from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage, TrainSpec
 from xstilts.task import TaskType
 from xstilts_trainer.stages.sources import fetch_sources
 
@@ -89,3 +90,77 @@ def test_after_a_sweep_the_best_on_dev_is_taken(bench):
     )
     sources = fetch_sources(swept, EvaluateSpec.model_validate(swept.spec), bench.store)
     assert sources.model == bench.store.fetch(good.key)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(bench, tiny_encoder):
+    other = type(bench)(bench.root / "other", tiny_encoder)
+    digests = []
+    for where, seed in ((bench, 1), (other, 1), (bench, 2)):
+        train = where.train_stage(TaskType.SPAN_QA, epochs=1, seed=seed)
+        where.run(train)
+        evaluate = where.evaluate_stage(TaskType.SPAN_QA, parent=train.key)
+        where.run(evaluate)
+        digests.append([where.store.lookup(stage.key).outputs_digest for stage in (train, evaluate)])
+    assert digests[0] == digests[1]
+    assert digests[0][0] != digests[2][0]
+
+
+def test_the_best_epoch_is_kept(bench):
+    """A rate that explodes after the first epoch's warm-up: later epochs are worse."""
+    stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=4, learning_rate="0.1", schedule="Constant")
+    dev = json.loads((bench.run(stage) / "dev.json").read_text())
+    scores = [float(epoch["colours"]) for epoch in dev["epochs"]]
+    assert dev["best"] == scores.index(max(scores)) + 1 < 4
+    evaluate = bench.evaluate_stage(
+        TaskType.CLASSIFICATION, parent=stage.key, languages=("en",), split="validation"
+    )
+    kept = json.loads((bench.run(evaluate) / "scores.json").read_text())["colours"]["accuracy"]["en"]
+    assert kept == dev["epochs"][dev["best"] - 1]["colours"]
+
+
+def test_the_environment_is_recorded(bench):
+    stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
+    bench.run(stage)
+    environment = bench.store.lookup(stage.key).environment
+    assert environment["seed"] == 1
+    assert environment["sources"] == {
+        "data.colours": bench.data(TaskType.CLASSIFICATION).digest,
+        "model": bench.model.digest,
+    }
+    assert {"python", "torch", "transformers", "tokenizers", "numpy", "xstilts"} <= environment[
+        "versions"
+    ].keys()
+    assert environment["hardware"]["threads"] >= 1
+
+
+def test_a_loss_that_is_not_finite_ends_the_stage_at_once(bench):
+    stage = bench.train_stage(TaskType.CLASSIFICATION, learning_rate="1e30")
+    with pytest.raises(
+        DataError, match=r"step \d+, task colours: the loss must be finite, was nan.*train.en row \d+"
+    ):
+        bench.run(stage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"max_length": 70}, "maxLength: must be at most 64, the model's longest input, was 70"),
+        ({"languages": ("fr",)}, r"colours/test.fr.*must be there: split test is there in de, en"),
+        ({"head": "shades"}, r"colours: head: must be a head of the model \(colours\), was shades"),
+        ({"labels": ("red", "green", "blue", "grey")}, "colours: labels: must be those of the head"),
+    ],
+)
+def test_a_wrong_evaluation_says_what_is_wrong(bench, changes, sentence):
+    train = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
+    bench.run(train)
+    if "max_length" in changes:
+        changes = {"hyperparameters": bench.recipe.model_copy(update=changes)}
+    with pytest.raises(UserError, match=sentence):
+        bench.run(bench.evaluate_stage(TaskType.CLASSIFICATION, parent=train.key, **changes))
+
+
+def test_a_role_without_source_is_named(bench):
+    stage = bench.train_stage(TaskType.CLASSIFICATION)
+    spec = {**stage.spec, "inputs": {"model": stage.spec["inputs"]["model"]}}
+    with pytest.raises(SpecError, match=r"spec.data\[0\].role: must be a parent or an input"):
+        bench.run(Stage.of(Kind.TRAIN, TrainSpec.model_validate(spec)))

@@ -12,7 +12,7 @@ _SECONDS_BETWEEN = 2.0
 
 
 class Progress:
-    """Tells how much of a stage's work is done, at most once in two seconds.
+    """Tells how much of a stage's work is done, at most once in two seconds, and its end.
 
     Lines go to standard error, and as {"percent", "etaSeconds", "metrics"} to the file, where there is one. A file that
     cannot be written never fails the stage.
@@ -29,12 +29,12 @@ class Progress:
         name = environment.get("XSTILTS_PROGRESS")
         return cls(Path(name) if name else None)
 
-    def update(self, done: float, metrics: Mapping[str, float] | None = None, *, force: bool = False) -> None:
+    def update(self, done: float, metrics: Mapping[str, float] | None = None) -> None:
         """Tell that the share `done` (0 to 1) of the work is done; the rest is estimated from the pace since the first call."""
         now = time.monotonic()
         if self._began is None:
             self._began = (now, done)
-        if now - self._told < _SECONDS_BETWEEN and not force:
+        if now - self._told < _SECONDS_BETWEEN and done < 1:
             return
         self._told = now
         numbers = {name: f"{value:.4f}" for name, value in (metrics or {}).items()}

@@ -23,6 +23,7 @@ from xstilts_trainer.models.backbone import encoder_folder, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
+from xstilts_trainer.stages.lengths import check_length
 from xstilts_trainer.stages.sources import Sources, fetch_sources
 
 Outcome: TypeAlias = dict[str, dict[str, Predictions]]  # task -> language -> predictions
@@ -60,6 +61,7 @@ def _predict_by_heads(
     if recipe is None:
         raise SpecError(Problem("spec.hyperparameters", "must be there where a head answers"))
     model = EncoderModel.load(sources.model, spec.model.family).to(device()).eval()
+    check_length(model.backbone.config, recipe)
     heads = [_head(model, data) for data in wanted]
     pieces = PieceTokenizer(model.backbone.tokenizer)
     sets = [load_test_sets(data, sources.folders[data.role], pieces, recipe) for data in wanted]

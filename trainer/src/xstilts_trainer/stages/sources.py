@@ -35,11 +35,12 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
     """
     model = _best_model(stage, store)
     roles = {model: "spec.model"}
-    roles |= {data.role: f"spec.data[{index}].role" for index, data in enumerate(spec.data)}
+    for index, data in enumerate(spec.data):
+        roles.setdefault(data.role, f"spec.data[{index}].role")
     if isinstance(spec, TrainSpec):
         for index, selection in enumerate(spec.selection):
             if selection.data is not None:
-                roles[selection.data.role] = f"spec.selection[{index}].data.role"
+                roles.setdefault(selection.data.role, f"spec.selection[{index}].data.role")
     unknown = [
         Problem(place, f"must be a parent or an input of the stage, was {role}")
         for role, place in roles.items()

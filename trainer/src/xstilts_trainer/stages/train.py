@@ -21,6 +21,7 @@ from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backb
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.heads import HeadSpec, make_head
 from xstilts_trainer.progress import Progress
+from xstilts_trainer.stages.lengths import check_length
 from xstilts_trainer.stages.sources import DEV, fetch_sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed
@@ -45,6 +46,7 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
     backbone = load_backbone(
         encoder_folder(sources.model), spec.model.family, pooling=spec.model.pooling, seed=spec.seed
     )
+    check_length(backbone.config, spec.hyperparameters)
     pieces = PieceTokenizer(backbone.tokenizer)
     sets = load_training_sets(spec, sources.folders, pieces)
     model = _make_model(spec, backbone, sets)
