@@ -1,0 +1,313 @@
+"""Preparation from the hub, through the trainer's own entry, against a local server that speaks its protocol."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xstilts.model import Model
+from xstilts.stage import (
+    DataFile,
+    Family,
+    HubSource,
+    Kind,
+    PrepareDataSpec,
+    PrepareModelSpec,
+    Result,
+    Slice,
+    Stage,
+)
+from xstilts.store import Manifest, Store
+
+_specification = importlib.util.spec_from_file_location(
+    "hub_server", Path(__file__).with_name("hub_server.py")
+)
+assert _specification is not None
+assert _specification.loader is not None
+hub_server = importlib.util.module_from_spec(_specification)
+sys.modules[_specification.name] = hub_server
+_specification.loader.exec_module(hub_server)
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = bytes(range(256)) * 4000
+MODEL = {
+    "config.json": b'{"model_type": "bert"}',
+    "model.safetensors": WEIGHTS,
+    "tokenizer.json": b"{}",
+    "pytorch_model.bin": b"a pickle that nobody may fetch",
+    "README.md": b"# A model",
+}
+CONFIGS = """---
+configs:
+- config_name: mnli
+  data_files:
+  - {split: train, path: mnli/train-*}
+---
+"""
+LINES = """---
+configs:
+- config_name: default
+  data_files:
+  - {split: validation, path: rows.jsonl}
+---
+"""
+COMMIT_NOBODY_HAS = "0123456789" * 4
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    with hub_server.Hub() as server:
+        yield server
+
+
+class Trainer:
+    """Runs a preparation as a process, with the hub's caches in the test's folder."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "HF_ENDPOINT": endpoint,
+            "HF_HOME": str(folder / "hf"),
+            "HF_HUB_DOWNLOAD_TIMEOUT": "2",
+            "HF_HUB_ETAG_TIMEOUT": "2",
+            "XSTILTS_STORE": str(folder / "store"),
+            "XSTILTS_RESULT": str(folder / "result.json"),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.environment.pop("HF_TOKEN", None)
+        self.store = Store.open(str(folder / "store"))
+
+    def run(self, spec: Model, **environment: str) -> tuple[int, Stage, Result]:
+        stage = Stage.of(Kind.PREPARE, spec)
+        file = self.folder / "STAGE.json"
+        file.write_bytes(stage.to_json())
+        process = subprocess.run(
+            [sys.executable, "-m", "xstilts_trainer", str(file)],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert "Traceback" not in process.stderr, process.stderr
+        result = Result.model_validate_json((self.folder / "result.json").read_bytes())
+        return process.returncode, stage, result
+
+    def manifest(self, stage: Stage) -> Manifest:
+        manifest = self.store.lookup(stage.key)
+        assert manifest is not None
+        return manifest
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, hub: Any) -> Trainer:
+    return Trainer(tmp_path, hub.url)
+
+
+def model(repository: str, revision: str | None, unpinned: str | None = None) -> PrepareModelSpec:
+    source = HubSource(repository=repository, revision=revision)
+    return PrepareModelSpec(source=source, family=Family.BERT, unpinned=unpinned)
+
+
+def parquet(rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
+    return buffer.getvalue()
+
+
+def test_a_pinned_model_is_fetched_at_its_commit_without_its_pickle(hub: Any, trainer: Trainer) -> None:
+    repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    commit = repository.branches["main"]
+    repository.push({**MODEL, "model.safetensors": b"moved on"})
+    code, stage, result = trainer.run(model("group/model", commit))
+    assert code == 0, result.error
+    folder = trainer.store.fetch(stage.key)
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert set(trainer.manifest(stage).files) == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert trainer.manifest(stage).environment["source"] == {"repository": "group/model", "commit": commit}
+    assert not any("pytorch_model.bin" in request for request in hub.requests)
+
+    hub.requests.clear()
+    code, _, again = trainer.run(model("group/model", commit))
+    assert (code, again.outputs_digest) == (0, result.outputs_digest)
+    assert not hub.requests, "a stage that is in the store asks nobody"
+
+
+def test_an_unpinned_model_is_what_main_is_now_and_says_which(hub: Any, trainer: Trainer) -> None:
+    repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    commit = repository.push({**MODEL, "model.safetensors": b"moved on"})
+    code, stage, _ = trainer.run(model("group/model", None, unpinned="unpinned:default/quick"))
+    assert code == 0
+    assert trainer.manifest(stage).environment["source"]["commit"] == commit
+
+
+def test_a_dropped_connection_continues_where_it_was(hub: Any, trainer: Trainer) -> None:
+    large = WEIGHTS * 25  # the library writes 10 MB at a time: what it has written it does not ask for again
+    repository = hub.models["group/model"] = hub_server.Repository.of({**MODEL, "model.safetensors": large})
+    hub.drop_after["model.safetensors"] = [len(large) * 4 // 5]
+    code, stage, result = trainer.run(model("group/model", repository.branches["main"]))
+    assert code == 0, result.error
+    assert (trainer.store.fetch(stage.key) / "model.safetensors").read_bytes() == large
+    assert hub.sent["model.safetensors"] < len(large), "the second request asked only for the rest"
+
+
+@pytest.mark.parametrize(
+    ("repository", "revision", "token", "code", "sentence"),
+    [
+        ("group/none", COMMIT_NOBODY_HAS, None, 64, "is not on the hub, or not readable without a token"),
+        ("group/model", COMMIT_NOBODY_HAS, None, 64, f"has no commit {COMMIT_NOBODY_HAS}"),
+        ("group/gated", None, None, 64, "is gated: accept its terms"),
+        ("group/gated", None, "wrong", 64, "is gated: accept its terms"),
+        ("group/gated", None, "right", 0, ""),
+        ("group/pickle", None, None, 64, "must hold safetensors weights"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_a_sentence(
+    hub: Any,
+    trainer: Trainer,
+    repository: str,
+    revision: str | None,
+    token: str | None,
+    code: int,
+    sentence: str,
+) -> None:
+    hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    hub.models["group/gated"] = hub_server.Repository.of(MODEL, gated_token="right")
+    hub.models["group/pickle"] = hub_server.Repository.of(
+        {name: body for name, body in MODEL.items() if not name.endswith(".safetensors")}
+    )
+    environment = {} if token is None else {"HF_TOKEN": token}
+    ended, _, result = trainer.run(model(repository, revision, unpinned="unpinned:default/x"), **environment)
+    assert ended == code
+    if sentence:
+        assert result.error is not None
+        assert repository in result.error.field + result.error.message
+        assert sentence in result.error.message
+
+
+def test_a_hub_that_does_not_answer_is_worth_another_try(trainer: Trainer) -> None:
+    code, _, result = trainer.run(
+        model("group/model", COMMIT_NOBODY_HAS), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="1"
+    )
+    assert code == 1
+    assert result.error is not None
+    assert "the hub did not answer" in result.error.message
+
+
+def test_a_data_set_becomes_the_files_that_put_would_have_put(hub: Any, trainer: Trainer) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "premise": datasets.Value("string"),
+            "hypothesis": datasets.Value("string"),
+            "label": datasets.Value("int64"),
+            "tags": datasets.List(datasets.ClassLabel(names=["O", "B-LOC"])),
+        }
+    )
+    rows = [
+        {"premise": "It rains.", "hypothesis": "It is wet.", "label": 0, "tags": [0, 1]},
+        {"premise": "नमस्ते", "hypothesis": "…", "label": -1, "tags": [1, 1]},
+        {"premise": "Two", "hypothesis": "Three", "label": 2, "tags": [0]},
+    ]
+    table = datasets.Dataset.from_list(rows, features=features)
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    lines = [
+        {"id": "english-1", "language": "en", "sentence": "a"},
+        {"id": "finnish-1", "language": "fi", "sentence": "b"},
+        {"id": "english-2", "language": "fi", "sentence": "c"},
+    ]
+    repository = hub.datasets["group/data"] = hub_server.Repository.of(
+        {
+            "README.md": CONFIGS.encode(),
+            "mnli/train-00000-of-00002.parquet": buffer.getvalue(),
+            "mnli/train-00001-of-00002.parquet": buffer.getvalue(),
+        }
+    )
+    commit = repository.branches["main"]
+    hub.datasets["group/lines"] = hub_server.Repository.of(
+        {
+            "README.md": LINES.encode(),
+            "rows.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode(),
+        }
+    )
+    lines_commit = hub.datasets["group/lines"].branches["main"]
+
+    def piece(**options: Any) -> Slice:
+        return Slice(repository="group/lines", revision=lines_commit, split="validation", **options)
+
+    train = Slice(
+        repository="group/data",
+        revision=commit,
+        config="mnli",
+        split="train",
+        drop_label=-1,
+        rename={"premise": "text"},
+    )
+    english = piece(id_prefix="english-")
+    finnish = piece(language_column="language", language_value="fi")
+    spec = PrepareDataSpec(
+        task="own",
+        files=(
+            DataFile(split="train", language="en", slices=(train, train)),
+            DataFile(split="validation", language="en", slices=(english,)),
+            DataFile(split="validation", language="fi", slices=(finnish,)),
+        ),
+    )
+    code, stage, result = trainer.run(spec)
+    assert code == 0, result.error
+    folder = trainer.store.fetch(stage.key)
+    made = pq.read_table(folder / "train.en.parquet").to_pylist()
+    assert [row["text"] for row in made] == ["It rains.", "Two"] * 4
+    assert made[0]["tags"] == ["O", "B-LOC"]
+    assert [r["sentence"] for r in pq.read_table(folder / "validation.en.parquet").to_pylist()] == ["a", "c"]
+    assert [r["sentence"] for r in pq.read_table(folder / "validation.fi.parquet").to_pylist()] == ["b", "c"]
+    environment = trainer.manifest(stage).environment
+    assert environment["sources"] == [
+        {"repository": "group/data", "commit": commit},
+        {"repository": "group/lines", "commit": lines_commit},
+    ]
+    assert environment["files"]["train.en"] == {"rows": 8, "droppedWithoutLabel": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"config": "nothing", "split": "train"}, "cannot be read"),
+        ({"config": "mnli", "split": "nothing"}, "cannot be read"),
+        (
+            {"config": "mnli", "split": "train", "rename": {"sentence": "text"}},
+            "must have the column sentence",
+        ),
+        (
+            {"config": "mnli", "split": "train", "language_column": "premise", "language_value": "xx"},
+            "must have rows at this commit",
+        ),
+    ],
+)
+def test_a_slice_that_is_not_there_is_named(
+    hub: Any, trainer: Trainer, options: dict[str, Any], sentence: str
+) -> None:
+    files = {"README.md": CONFIGS.encode(), "mnli/train-0.parquet": parquet([{"premise": "a", "label": 1}])}
+    commit = hub_server.commit_of(files)
+    hub.datasets["group/data"] = hub_server.Repository.of(files)
+    piece = Slice(repository="group/data", revision=commit, **options)
+    spec = PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+    code, _, result = trainer.run(spec)
+    assert code == 64
+    assert result.error is not None
+    assert sentence in result.error.message

@@ -1,0 +1,127 @@
+"""The Hugging Face hub at a pinned commit, behind one module: every failure is an error for people.
+
+HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured as the hub's own library does: downloads are cached by commit and
+continue where a dropped connection left them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from xstilts.errors import DataError, Problem, UnavailableError
+from xstilts.stage import HubSource, Slice
+
+# Weights as safetensors alone: a pickle is never fetched, so it can never be loaded.
+MODEL_FILES = (
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
+
+
+def resolve_commit(repository: str, revision: str | None, *, kind: str, reference: str | None = None) -> str:
+    """The full commit that is read: `revision` itself, or what `reference` (a branch; None: main) names now.
+
+    Raises:
+        DataError: no such repository or branch, or no access to it.
+        UnavailableError: the hub does not answer.
+    """
+    if revision is not None:
+        return revision
+    with _errors(repository, reference or "main"):
+        information = HfApi().repo_info(repository, repo_type=kind, revision=reference)
+    if information.sha is None:
+        raise DataError(Problem(repository, "the hub names no commit for it; give a revision"))
+    return information.sha
+
+
+def download_model(source: HubSource, commit: str) -> Path:
+    """A model repository's configuration, safetensors weights and tokenizer at a commit: a folder of the hub's cache.
+
+    Raises:
+        DataError: no such repository or commit, no access, or no safetensors weights there.
+        UnavailableError: the hub does not answer.
+    """
+    with _errors(source.repository, source.revision):
+        folder = Path(snapshot_download(source.repository, revision=commit, allow_patterns=list(MODEL_FILES)))
+    if not list(folder.glob("*.safetensors")):
+        raise DataError(
+            Problem(
+                source.repository,
+                f"must hold safetensors weights, and has none at commit {commit}; name a commit that has them "
+                "(the hub's conversion pull request, refs/pr/N), or convert them once and `xstilts put` the folder",
+            )
+        )
+    return folder
+
+
+def load_slice(piece: Slice, commit: str) -> Dataset:
+    """One split of a configuration of a hub data set at a commit, as the hub's library reads it. No code is run.
+
+    Raises:
+        DataError: no such repository, commit, configuration or split, or files that cannot be read.
+        UnavailableError: the hub does not answer.
+    """
+    with _errors(piece.repository, piece.revision):
+        try:
+            return load_dataset(piece.repository, piece.config, split=piece.split, revision=commit)
+        except (DatasetNotFoundError, DataFilesNotFoundError) as error:
+            raise error.__cause__ or error from error
+        except (ValueError, DatasetGenerationError) as error:
+            place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
+            raise DataError(Problem(place, f"cannot be read at commit {commit}: {error}")) from error
+
+
+@contextmanager
+def _errors(repository: str, revision: str | None) -> Iterator[None]:
+    """Turn the hub library's exceptions into sentences that say what to do."""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise DataError(
+            Problem(
+                repository,
+                "is gated: accept its terms on its page, and set HF_TOKEN to a token that may read it",
+            )
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DataError(
+            Problem(repository, f"has no commit {revision}; `xstilts pin` writes the one it has now")
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise DataError(
+            Problem(
+                repository,
+                "is not on the hub, or not readable without a token: check the name, or set HF_TOKEN",
+            )
+        ) from error
+    except (DatasetNotFoundError, DataFilesNotFoundError) as error:
+        raise DataError(Problem(repository, str(error))) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, ConnectionError) as error:
+        raise UnavailableError(
+            Problem(repository, f"the hub did not answer ({type(error).__name__}: {error}); try again later")
+        ) from error
