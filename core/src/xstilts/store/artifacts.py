@@ -174,15 +174,11 @@ class Store:
         """
         files, manifest = _describe(name, folder)
         ref = InputRef(name=name, digest=manifest.outputs_digest)
-        try:
-            self.fetch_input(ref)
-        except StoreError:
+        if not isinstance(self._look(_input(ref)), InputManifest):
             with self._draft(name) as draft:
                 copied = {relative: copy(path, draft / relative) for relative, path in files.items()}
                 if digest_of(copied) != ref.digest:
-                    raise StoreError(
-                        Problem(str(folder), "must not change while it is put; put it again")
-                    ) from None
+                    raise StoreError(Problem(str(folder), "must not change while it is put; put it again"))
                 self._publish(_input(ref), draft, manifest)
         self._backend.write(f"{layout.INPUTS}/{name}/{layout.LATEST}", ref.digest.encode())
         return ref
@@ -231,20 +227,22 @@ class Store:
                 lock.unlink()
 
     def _look(self, place: _Place[AnyManifest]) -> AnyManifest | _Damage | None:
-        sizes = self._backend.listing(place.folder)
-        if not sizes:
+        try:
+            sizes = self._backend.listing(place.folder)
+            if not sizes:
+                return None
+            if sizes.pop(layout.MANIFEST, None) is None:
+                return _Damage("it has no manifest: its writer did not come to the end", committed=False)
+            manifest = place.parse(self._backend.read(f"{place.folder}/{layout.MANIFEST}"))
+        except FileNotFoundError:  # another process moves it away just now
             return None
-        if sizes.pop(layout.MANIFEST, None) is None:
-            return _Damage("it has no manifest: its writer did not come to the end", committed=False)
-        manifest = place.parse(self._backend.read(f"{place.folder}/{layout.MANIFEST}"))
         if manifest is None:
             return _Damage("its manifest is not whole, or another one's")
         expected = {path: entry.size for path, entry in manifest.files.items()}
         for path in sorted(expected.keys() | sizes.keys()):
-            if expected.get(path) != sizes.get(path):
-                return _Damage(
-                    f"{path}: {_bytes(sizes.get(path))}, its manifest says {_bytes(expected.get(path))}"
-                )
+            here, said = sizes.get(path), expected.get(path)
+            if here != said:
+                return _Damage(f"{path}: {_bytes(here)}, its manifest says {_bytes(said)}")
         return manifest
 
     def _fetch(self, place: _Place[AnyManifest]) -> Path:

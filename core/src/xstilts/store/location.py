@@ -74,8 +74,13 @@ def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
             )
         ) from error
     objects = Objects(files, f"{base.rstrip('/')}/{namespace}")
+    bucket = base.partition("/")[0]
     try:
+        if bucket:
+            files.info(bucket)
         objects.names("")
+    except FileNotFoundError:
+        raise StoreError(Problem("store", f"must be in a bucket that is there, {bucket!r} is not")) from None
     except objects.failures as error:
         raise UnavailableError(Problem("store", f"must be reachable, {root} is not: {error}")) from error
     return Bucket(objects, f"{root.rstrip('/')}/{namespace}", cache_root(), times)

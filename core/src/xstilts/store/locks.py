@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,8 @@ class Leases:
             stop.set()
             heart.join()
             del self._held[name]
-            self._objects.write(self._path(name, generation), _RELEASED)
+            with suppress(*self._objects.failures):  # unreleased it expires
+                self._objects.write(self._path(name, generation), _RELEASED)
 
     @contextmanager
     def ensure(self, name: str) -> Iterator[None]:
