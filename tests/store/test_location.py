@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
 from typer.testing import CliRunner
 
@@ -80,5 +81,8 @@ def test_a_bucket_that_is_not_there(s3):
 )
 def test_a_service_that_cannot_be_reached(s3, monkeypatch, variable, value, root):
     monkeypatch.setenv(variable, value)
+    kept = fsspec.get_filesystem_class("s3")  # its instances know the environment of their making
+    kept.clear_instance_cache()
     with pytest.raises(UnavailableError, match="store: must be reachable, s3://artifacts is not"):
         Store.open(root)
+    kept.clear_instance_cache()

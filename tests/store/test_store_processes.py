@@ -67,7 +67,7 @@ def test_killed_at_any_point_it_is_whole_or_not_there_and_can_be_written_again(s
     log = tmp_path / "log"
     work("interrupted", shared_place.root, "org/interrupted", log)
     points = [json.loads(line) for line in log.read_text().splitlines()]
-    assert len(points) > 10
+    assert len(points) > 5
     assert all(point["whole"] for point in points)
     seen = [point["seen"] for point in points]
     assert not seen[0]

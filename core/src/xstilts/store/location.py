@@ -65,7 +65,7 @@ def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
     protocol = root.partition("://")[0]
     try:
         # No cached listings: other processes write here too.
-        files, base = fsspec.url_to_fs(root, use_listings_cache=False, skip_instance_cache=True)
+        files, base = fsspec.url_to_fs(root, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise StoreError(
             Problem(
