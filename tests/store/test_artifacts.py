@@ -109,6 +109,12 @@ def test_names_that_cannot_be_stored_are_refused(store, stage, name):
     assert store.lookup(stage.key) is None
 
 
+def test_a_draft_holds_no_links(store, stage, tmp_path):
+    with pytest.raises(StoreError, match="link: must be a file, is a link"), store.write(stage, {}) as draft:
+        (draft.path / "link").symlink_to(tmp_path)
+    assert store.lookup(stage.key) is None
+
+
 def test_checkpoints_survive_a_failure_and_go_with_the_artifact(store, stage):
     folder = store.checkpoint_dir(stage.key)
     (folder / "step-10").write_text("state")

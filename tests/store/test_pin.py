@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xstilts.cli import app
@@ -290,6 +292,30 @@ def test_a_value_is_set_where_it_belongs(text, expected):
             set_values(text, {("a", "key"): "v"}, "file")
     else:
         assert set_values(text, {("a", "key"): "v"}, "file") == expected
+
+
+plain = st.text("ab:#-é ", max_size=6) | st.integers() | st.none()
+documents = st.dictionaries(
+    st.text("abc", min_size=1),
+    st.recursive(plain, lambda below: st.lists(below) | st.dictionaries(st.text("abc", min_size=1), below)),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(documents, st.sampled_from([True, False, None]), st.sampled_from(["", "# a comment: {\n", "\n\n"]))
+def test_whatever_stands_around_a_value_stays(document, flow, tail):
+    holder = {
+        **document,
+        "holder": {"before": document, "pretrained": "org/name", "after": document},
+        "last": "x",
+    }
+    text = yaml.safe_dump(holder, allow_unicode=True, default_flow_style=flow, sort_keys=False) + tail
+    edited = set_values(
+        text, {("holder", "revision"): "1", ("holder", "pretrained"): "2", ("m",): {"x/y": "3"}}, "file"
+    )
+    holder["holder"] |= {"revision": "1", "pretrained": "2"}
+    assert yaml.safe_load(edited) == {**holder, "m": {"x/y": "3"}}
+    assert edited.endswith(tail)
 
 
 def test_mappings_are_made_and_filled():

@@ -118,7 +118,7 @@ class Store:
         with self._draft(stage.key) as folder:
             draft = Draft(folder)
             yield draft
-            files = entries(content(folder))
+            files = entries(content(folder, links=False))
             if not files:
                 raise StoreError(
                     f"a stage must write at least one file, {stage.kind.value} {stage.key} wrote none"
@@ -130,7 +130,7 @@ class Store:
                 self._backend.publish(folder, aside, manifest)
                 self._explain(aside, "another writer had finished this stage with other outputs")
             draft._manifest = stored  # noqa: SLF001 - the store alone finishes a draft
-        shutil.rmtree(self.checkpoint_dir(stage.key))
+        shutil.rmtree(self.checkpoint_dir(stage.key), ignore_errors=True)
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """One process at a time inside; the others wait. Ends with its process."""
@@ -327,7 +327,7 @@ def _describe(name: str, folder: Path) -> tuple[dict[str, Path], InputManifest]:
     layout.input_name(name)
     if not folder.is_dir():
         raise StoreError(Problem(str(folder), "must be a folder; put a single file into a folder of its own"))
-    files = content(folder)
+    files = content(folder, links=True)
     if not files:
         raise StoreError(Problem(str(folder), "must hold a file that is not hidden, holds none"))
     return files, InputManifest.of(name, entries(files))

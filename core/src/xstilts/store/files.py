@@ -22,10 +22,10 @@ _hashed: dict[tuple[str, int, int, int, int], str] = {}
 _SETTLED = 2_000_000_000  # nanoseconds
 
 
-def content(folder: Path) -> dict[str, Path]:
+def content(folder: Path, *, links: bool) -> dict[str, Path]:
     """Relative path -> file, for all files of a folder that are its content (hidden ones are not), sorted.
 
-    A link is followed when it leads to a file inside the folder: the path returned is its target's.
+    With `links`, a link to a file inside the folder is followed: the path returned is its target's.
 
     Raises:
         StoreError: a link leads elsewhere, something is neither file nor folder, or a name cannot be stored; all
@@ -38,7 +38,7 @@ def content(folder: Path) -> dict[str, Path]:
         relative = path.relative_to(root).as_posix()
         if is_hidden(relative):
             continue
-        problem = path_problem(relative) or _kind_problem(path, root)
+        problem = path_problem(relative) or _kind_problem(path, root, links=links)
         if problem is None:
             found[relative] = path.resolve()
         else:
@@ -60,7 +60,9 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _kind_problem(path: Path, root: Path) -> str | None:
+def _kind_problem(path: Path, root: Path, *, links: bool) -> str | None:
+    if path.is_symlink() and not links:
+        return "must be a file, is a link"
     if path.is_symlink():
         target = path.resolve()
         if not target.is_relative_to(root):

@@ -24,16 +24,29 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xstilts.errors import StoreError
+from xstilts.errors import Problem, StoreError
 from xstilts.store.objects import Objects
 
 
 @contextmanager
 def hold_file(path: Path) -> Iterator[None]:
-    """Hold the lock that a file stands for; wait for it first."""
+    """Hold the lock that a file stands for; wait for it first.
+
+    Raises:
+        StoreError: the file system has no locks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path, fallback_to_soft=False):  # a soft lock would outlive its process
+    lock = FileLock(path, fallback_to_soft=False)  # a soft lock would outlive its process
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise StoreError(
+            Problem("store", f"must be on a file system that can lock {path}: {error.strerror}")
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def is_held(path: Path) -> bool:
