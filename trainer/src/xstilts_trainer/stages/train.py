@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from xstilts.stage import Stage, TrainSpec
+from xstilts.errors import Problem, SpecError
+from xstilts.stage import Form, Stage, TrainSpec
 from xstilts.store import Store
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.pieces import PieceTokenizer
@@ -42,6 +43,7 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         UserError: the spec, a parent or the data is wrong, or the loss is not finite.
         KeyboardInterrupt: asked to end; a checkpoint is saved.
     """
+    _refuse_what_is_not_built(spec)
     sources = fetch_sources(stage, spec, store)
     backbone = load_backbone(
         encoder_folder(sources.model), spec.model.family, pooling=spec.model.pooling, seed=spec.seed
@@ -77,6 +79,21 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
     _write_json(folder / DEV, _dev_document(trainer.state.epochs, sets))
     _write_json(folder / "training.json", _training_document(trainer, feed, sets))
     return {"seed": spec.seed, "sources": dict(sources.digests)}
+
+
+def _refuse_what_is_not_built(spec: TrainSpec) -> None:
+    """What experiments and plans know already and this trainer does not do yet: said before anything is loaded."""
+    if spec.model.form is not Form.ENCODER_HEAD:
+        raise SpecError(
+            Problem("spec.model.form", f"must be EncoderHead, this trainer has no {spec.model.form} yet")
+        )
+    if spec.continued_pretraining is not None:
+        raise SpecError(
+            Problem(
+                "spec.continuedPretraining",
+                "must be left out, this trainer does not continue pretraining yet",
+            )
+        )
 
 
 def _make_model(spec: TrainSpec, backbone: Backbone, sets: dict[str, TrainingSet]) -> EncoderModel:
