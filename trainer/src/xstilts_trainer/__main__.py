@@ -34,20 +34,23 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         stage = read_stage(stage_file(arguments))
         key = stage.key
         manifest = run_stage(stage, store, progress)
-        write_result(result_file, result_of(manifest, store))
+        result = result_of(manifest, store)
+        code = 0
     except KeyboardInterrupt:
         progress.note("interrupted: run the stage again to continue")
         return EXIT_INTERRUPTED
     except UserError as error:
         for problem in error.problems:
             progress.note(str(problem))
-        write_result(result_file, failure(key, error))
-        return error.exit_code
+        result, code = failure(key, error), error.exit_code
     except Exception as error:  # noqa: BLE001 - the process ends here: whatever it was, it must be told
         traceback.print_exc()
-        write_result(result_file, failure(key, error))
-        return EXIT_FAILED
-    return 0
+        result, code = failure(key, error), EXIT_FAILED
+    try:
+        write_result(result_file, result)
+    except OSError as error:  # by hand, outside a pod: the artifact is what counts
+        progress.note(f"the result could not be written: {error}")
+    return code
 
 
 def stage_file(arguments: Sequence[str]) -> Path:

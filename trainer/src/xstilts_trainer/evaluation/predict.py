@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from statistics import fmean
 from typing import Any, TypeVar
 
 from xstilts.errors import DataError, Problem
@@ -59,13 +60,13 @@ def predict(
     }
 
 
-def dev_score(predictions: Mapping[str, Predictions], metric: Metric) -> float:
-    """The main score of a task on its dev set, the mean over languages where there are several."""
+def mean_score(predictions: Mapping[str, Predictions], metric: Metric) -> float:
+    """The main score of a task, the mean over its languages."""
     scores = [
         main_score(metric, of_language.scores(metric, language))
         for language, of_language in predictions.items()
     ]
-    return sum(scores) / len(scores)
+    return fmean(scores)
 
 
 def _checked_labels(forward: Forward, head: str, task: Task) -> tuple[str, ...]:

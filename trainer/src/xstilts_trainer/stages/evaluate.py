@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import device
 from xstilts_trainer.evaluation.forward import Forward
-from xstilts_trainer.evaluation.predict import Predictions, predict
+from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
 from xstilts_trainer.evaluation.retrieve import load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
 from xstilts_trainer.models.backbone import encoder_folder, load_backbone
@@ -65,12 +65,14 @@ def _predict_by_heads(
     heads = [_head(model, data) for data in wanted]
     pieces = PieceTokenizer(model.backbone.tokenizer)
     sets = [load_test_sets(data, sources.folders[data.role], pieces, recipe) for data in wanted]
-    total = sum(len(test_set.encoded.features) for of_task in sets for test_set in of_task)
-    forward = Forward(model, pieces, recipe.batch_size, _to_device, _counter(progress, total))
-    return {
-        of_task[0].task.name: predict(forward, head, of_task, recipe)
-        for head, of_task in zip(heads, sets, strict=True)
-    }
+    count = _Count(progress, sum(len(test_set.encoded.features) for of_task in sets for test_set in of_task))
+    forward = Forward(model, pieces, recipe.batch_size, _to_device, count)
+    outcome: Outcome = {}
+    for head, of_task in zip(heads, sets, strict=True):
+        task = of_task[0].task
+        outcome[task.name] = predict(forward, head, of_task, recipe)
+        count.scores[task.name] = mean_score(outcome[task.name], task.metric)
+    return outcome
 
 
 def _predict_by_vectors(
@@ -82,12 +84,14 @@ def _predict_by_vectors(
     sentences = {data.task.name: load_sentences(data, sources.folders[data.role]) for data in wanted}
     backbone = load_backbone(encoder_folder(sources.model), spec.model.family)
     EncoderModel(backbone, {}).to(device())
-    count = _counter(progress, sum(map(len, sentences.values())))
+    count = _Count(progress, sum(map(len, sentences.values())))
     outcome: Outcome = {}
-    for task, by_language in sentences.items():
-        outcome[task] = {}
-        for language, of_language in by_language.items():
-            outcome[task][language] = predict_pairs(backbone, of_language, spec.retrieval)
+    for data in wanted:
+        name = data.task.name
+        outcome[name] = {}
+        for language, of_language in sentences[name].items():
+            outcome[name][language] = predict_pairs(backbone, of_language, spec.retrieval)
+            count.scores[name] = mean_score(outcome[name], data.task.metric)
             count(1)
     return outcome
 
@@ -106,15 +110,19 @@ def _to_device(batch: Batch) -> Batch:
     return {name: tensor.to(device()) for name, tensor in batch.items()}
 
 
-def _counter(progress: Progress, total: int) -> Callable[[int], None]:
-    done = 0
+class _Count:
+    """Counts what is done and tells it, with the scores so far."""
 
-    def count(features: int) -> None:
-        nonlocal done
-        done += features
-        progress.update(done / total)
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self.scores: dict[str, float] = {}
 
-    return count
+    def __call__(self, done: int) -> None:
+        """So many more are done."""
+        self._done += done
+        self._progress.update(self._done / self._total, self.scores)
 
 
 def _write(folder: Path, spec: EvaluateSpec, outcome: Outcome) -> None:

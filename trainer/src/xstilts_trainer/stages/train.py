@@ -17,7 +17,7 @@ from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import describe_environment, device
 from xstilts_trainer.evaluation.forward import Forward
-from xstilts_trainer.evaluation.predict import dev_score, predict
+from xstilts_trainer.evaluation.predict import mean_score, predict
 from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.heads import HeadSpec, make_head
@@ -135,7 +135,7 @@ def _validator(
     def validate(check: Callable[[], None]) -> DevScores:
         forward = Forward(model, pieces, spec.hyperparameters.batch_size, prepare, lambda _count: check())
         return {
-            name: dev_score(
+            name: mean_score(
                 predict(forward, name, of_task.dev, spec.hyperparameters), of_task.dev[0].task.metric
             )
             for name, of_task in sorted(sets.items())

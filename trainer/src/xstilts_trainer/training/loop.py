@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -89,6 +90,7 @@ class Trainer:
         self._optimiser = make_optimiser(model, hyperparameters)
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._saved = time.monotonic()
+        self._metrics: dict[str, float] = {}
         self.steps = hyperparameters.epochs * feed.steps_per_epoch
         self.state = TrainingState()
 
@@ -139,13 +141,16 @@ class Trainer:
         self._optimiser.step()
         self.state.losses.append(value)
         self.state.step += 1
-        self._progress.update(self.state.step / self.steps, {"loss": value})
+        self._metrics["loss"] = value
+        self._progress.update(self.state.step / self.steps, self._metrics)
 
     def _end_epoch(self, epoch: int, interrupts: Interrupts) -> None:
         scores: DevScores = {}
         if self._validate is not None:
             self._model.eval()
             scores = self._validate(interrupts.check)
+            self._metrics["dev"] = fmean(scores.values())
+            self._progress.note(f"epoch {epoch + 1}: dev {self._metrics['dev']:.2f}")
         self.state.epochs.append(scores)
         best = best_epoch(self.state.epochs)
         if best != epoch:
