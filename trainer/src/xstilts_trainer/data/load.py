@@ -95,6 +95,15 @@ def load_corpora(folder: Path, split: str, language: str) -> Corpora:
     return Corpora(sources, targets, frozenset(pairs))
 
 
+def load_texts(folder: Path, split: str, language: str) -> list[str]:
+    """The unlabelled text of a file (`text`), a row each.
+
+    Raises:
+        DataError: no such file, or what is wrong in it.
+    """
+    return _parsed(find_file(folder, split, language), lambda values: Row(values).text("text"))
+
+
 def task_labels(folder: Path, task: Task) -> tuple[str, ...]:
     """The class or tag names of a task in the order of their numbers: the task's, but CCG's stand in tags_to_id.json.
 

@@ -41,6 +41,9 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
         for index, selection in enumerate(spec.selection):
             if selection.data is not None:
                 roles.setdefault(selection.data.role, f"spec.selection[{index}].data.role")
+        if spec.continued_pretraining is not None:
+            for index, corpus in enumerate(spec.continued_pretraining.corpora):
+                roles.setdefault(corpus.role, f"spec.continuedPretraining.corpora[{index}].role")
     unknown = [
         Problem(place, f"must be a parent or an input of the stage, was {role}")
         for role, place in roles.items()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from torch import nn
@@ -21,17 +21,25 @@ from xstilts_trainer.evaluation.predict import mean_score, predict
 from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.heads import HeadSpec, make_head
+from xstilts_trainer.models.masked_lm import load_masked_lm
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.stages.lengths import check_length
-from xstilts_trainer.stages.sources import DEV, fetch_sources
+from xstilts_trainer.stages.sources import DEV, Sources, fetch_sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed
-from xstilts_trainer.training.loop import Trainer, Validate
+from xstilts_trainer.training.loop import AnyFeed, Trainable, Trainer, Validate
+from xstilts_trainer.training.masking import Masking
 from xstilts_trainer.training.optimiser import learning_rate
-from xstilts_trainer.training.selection import DevScores, best_epoch
+from xstilts_trainer.training.record import dev_record, loss_curve, task_records
+from xstilts_trainer.training.selection import DevScores
 from xstilts_trainer.training.task_data import TrainingSet, load_training_sets, token_ids
-
-LOSS_POINTS = 200
+from xstilts_trainer.training.text_feed import (
+    InterleavedFeed,
+    TasksAndText,
+    TextFeed,
+    load_text,
+    text_steps,
+)
 
 
 def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -58,9 +66,10 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         renumbered = rows.renumber(batch) if rows else batch
         return {name: tensor.to(device()) for name, tensor in renumbered.items()}
 
-    feed = Feed(spec, sets, pieces, prepare)
+    tasks = Feed(spec, sets, pieces, prepare)
+    trained, feed = _with_text(spec, sources, model, tasks, pieces, prepare)
     trainer = Trainer(
-        model.to(device()),
+        trained.to(device()),
         feed,
         spec.hyperparameters,
         seed=spec.seed,
@@ -70,14 +79,23 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         progress=progress,
     )
     trainer.run()
-    model.cpu()
+    trained.cpu()
     if rows:
         recipe = spec.hyperparameters
         rates = (learning_rate(recipe, step, trainer.steps) for step in range(trainer.kept_steps))
         rows.restore([1 - rate * float(recipe.weight_decay) for rate in rates])
     model.save(folder)
-    _write_json(folder / DEV, _dev_document(trainer.state.epochs, sets))
-    _write_json(folder / "training.json", _training_document(trainer, feed, sets))
+    _write_json(folder / DEV, dev_record(trainer.state.epochs, sets))
+    training = {
+        "steps": trainer.steps,
+        "stepsPerEpoch": feed.steps_per_epoch,
+        "stepsKept": trainer.kept_steps,
+        "textStepsPerEpoch": feed.steps_per_epoch - tasks.steps_per_epoch,
+        "paddingShare": f"{tasks.padding_share():.4f}",
+        "tasks": task_records(sets),
+        "loss": loss_curve(trainer.state.losses),
+    }
+    _write_json(folder / "training.json", training)
     return {"seed": spec.seed, "sources": dict(sources.digests)}
 
 
@@ -87,11 +105,12 @@ def _refuse_what_is_not_built(spec: TrainSpec) -> None:
         raise SpecError(
             Problem("spec.model.form", f"must be EncoderHead, this trainer has no {spec.model.form} yet")
         )
-    if spec.continued_pretraining is not None:
+    pretraining = spec.continued_pretraining
+    if pretraining is not None and pretraining.objective != "MLM":
         raise SpecError(
             Problem(
-                "spec.continuedPretraining",
-                "must be left out, this trainer does not continue pretraining yet",
+                "spec.continuedPretraining.objective",
+                f"must be MLM, this trainer has no {pretraining.objective} yet",
             )
         )
 
@@ -105,6 +124,40 @@ def _make_model(spec: TrainSpec, backbone: Backbone, sets: dict[str, TrainingSet
     if spec.hyperparameters.dropout is not None:
         model.set_dropout(float(spec.hyperparameters.dropout))
     return model
+
+
+def _with_text(
+    spec: TrainSpec,
+    sources: Sources,
+    model: EncoderModel,
+    tasks: Feed,
+    pieces: PieceTokenizer,
+    prepare: Callable[[Batch], Batch],
+) -> tuple[Trainable, AnyFeed]:
+    """The model and its feed, with masked text among the tasks' batches where pretraining is continued."""
+    pretraining = spec.continued_pretraining
+    if pretraining is None:
+        return model, tasks
+    recipe = spec.hyperparameters
+    steps = text_steps(tasks.steps_per_epoch, Decimal(pretraining.ratio))
+    tokenizer = model.backbone.tokenizer
+    text = TextFeed(
+        pretraining,
+        load_text(pretraining, sources.folders, pieces, recipe.max_length),
+        pieces,
+        Masking(
+            float(pretraining.masked),
+            tokenizer.mask_token_id,
+            tokenizer.all_special_ids,
+            model.backbone.config.vocab_size,
+        ),
+        batch_size=recipe.batch_size,
+        batches=steps * recipe.epochs,
+        seed=spec.seed,
+        prepare=prepare,
+    )
+    head = load_masked_lm(model.backbone, encoder_folder(sources.model), spec.seed)
+    return TasksAndText(model, head), InterleavedFeed(tasks, text, steps, spec.seed)
 
 
 def _cut_embedding(
@@ -142,44 +195,6 @@ def _validator(
         }
 
     return validate
-
-
-def _dev_document(epochs: list[DevScores], sets: dict[str, TrainingSet]) -> dict[str, Any]:
-    """The main score of each task after each epoch; which epoch was kept (from 1), and the mean of its scores."""
-    best = best_epoch(epochs)
-    return {
-        "best": best + 1,
-        "score": repr(fmean(epochs[best].values())) if epochs[best] else None,
-        "epochs": [{task: repr(score) for task, score in scores.items()} for scores in epochs],
-        "examples": {
-            name: sum(len(test_set.examples) for test_set in of_task.dev) for name, of_task in sets.items()
-        },
-    }
-
-
-def _training_document(trainer: Trainer, feed: Feed, sets: dict[str, TrainingSet]) -> dict[str, Any]:
-    """Steps, data and the loss curve: the mean loss of at most 200 parts of the run, each by its last step."""
-    losses = trainer.state.losses
-    stride = -(-len(losses) // LOSS_POINTS)
-    parts = [losses[start : start + stride] for start in range(0, len(losses), stride)]
-    return {
-        "steps": trainer.steps,
-        "stepsPerEpoch": feed.steps_per_epoch,
-        "stepsKept": trainer.kept_steps,
-        "paddingShare": f"{feed.padding_share():.4f}",
-        "tasks": {
-            name: {
-                "examples": len(of_task.origins),
-                "features": len(of_task.encoded.features),
-                "truncated": of_task.encoded.cut,
-            }
-            for name, of_task in sets.items()
-        },
-        "loss": [
-            {"step": min((index + 1) * stride, len(losses)), "mean": repr(sum(part) / len(part))}
-            for index, part in enumerate(parts)
-        ],
-    }
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

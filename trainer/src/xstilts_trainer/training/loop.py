@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import Hyperparameters
@@ -28,10 +28,13 @@ from xstilts_trainer.training.optimiser import (
 )
 from xstilts_trainer.training.randomness import seed_torch
 from xstilts_trainer.training.selection import DevScores, best_epoch
+from xstilts_trainer.training.text_feed import InterleavedFeed, TasksAndText
 
 CHECKPOINT_SECONDS = 600.0
 
 
+Trainable: TypeAlias = EncoderModel | TasksAndText
+AnyFeed: TypeAlias = Feed | InterleavedFeed
 Validate = Callable[[Callable[[], None]], DevScores]
 """Scores the model on dev; calls its argument between batches."""
 
@@ -57,8 +60,8 @@ class Trainer:
 
     def __init__(
         self,
-        model: EncoderModel,
-        feed: Feed,
+        model: Trainable,
+        feed: AnyFeed,
         hyperparameters: Hyperparameters,
         *,
         seed: int,
@@ -206,13 +209,13 @@ class Trainer:
         self._progress.note(f"continuing after step {checkpoint.step} of {self.steps}")
 
 
-def _weights(model: EncoderModel) -> dict[str, Tensor]:
+def _weights(model: nn.Module) -> dict[str, Tensor]:
     """The parameters by name; one that is shared stands once, as safetensors wants it."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
-def _set_weights(model: EncoderModel, weights: Mapping[str, Tensor]) -> None:
+def _set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[name])
 

@@ -1,0 +1,135 @@
+"""Continued pretraining: batches of masked text in several languages, among the batches of the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from xstilts.errors import DataError, Problem
+from xstilts.stage import ContinuedPretraining, Mixing
+from xstilts_trainer.data.batches import Batch, collate
+from xstilts_trainer.data.features import Encoded, Feature, encode_texts
+from xstilts_trainer.data.load import load_texts
+from xstilts_trainer.data.mixing import Mixture
+from xstilts_trainer.data.order import permutation
+from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.data.subsets import limited
+from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.models.masked_lm import MaskedLM
+from xstilts_trainer.training.feed import Feed, StepBatch
+from xstilts_trainer.training.masking import Masking
+
+OBJECTIVE = (
+    "masked language model"  # stands where a task's name does: no task can be called so, names hold no spaces
+)
+
+
+class TasksAndText(nn.Module):
+    """A model with its task heads, and the masked language model on the same encoder."""
+
+    def __init__(self, tasks: EncoderModel, text: MaskedLM) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.text = text
+
+    def loss(self, task: str, batch: Batch) -> Tensor:
+        """The mean loss of a batch of a task, or of masked text."""
+        return self.text.loss(batch) if task == OBJECTIVE else self.tasks.loss(task, batch)
+
+
+def load_text(
+    spec: ContinuedPretraining, folders: Mapping[str, Path], pieces: PieceTokenizer, max_length: int
+) -> dict[str, Encoded[Feature]]:
+    """The corpora by language, at most `sentences_cap` rows of each; a row is cut to `max_length` pieces.
+
+    Raises:
+        DataError: a file is missing or wrong; the role's name stands before the file's.
+    """
+    corpora = {}
+    for corpus in spec.corpora:
+        try:
+            texts = load_texts(folders[corpus.role], corpus.split, corpus.language)
+        except DataError as error:
+            raise DataError(
+                *(Problem(f"{corpus.role}/{problem.field}", problem.message) for problem in error.problems)
+            ) from None
+        corpora[corpus.language] = encode_texts(pieces, limited(texts, spec.sentences_cap), max_length)
+    return corpora
+
+
+def text_steps(task_steps: int, ratio: Decimal) -> int:
+    """How many batches of text make up the part `ratio` of an epoch that holds so many batches of tasks."""
+    return ceil(task_steps / (1 - ratio)) - task_steps
+
+
+class TextFeed:
+    """Batches of masked text, each of one language; a pure function of seed and number."""
+
+    def __init__(
+        self,
+        spec: ContinuedPretraining,
+        corpora: Mapping[str, Encoded[Feature]],
+        pieces: PieceTokenizer,
+        masking: Masking,
+        *,
+        batch_size: int,
+        batches: int,
+        seed: int,
+        prepare: Callable[[Batch], Batch],
+    ) -> None:
+        """Draw the language of each of `batches`: by the corpora's sizes to the power 1 / temperature."""
+        lengths = {language: corpus.lengths for language, corpus in corpora.items()}
+        mixing = Mixing(strategy="Temperature", examples_cap=spec.sentences_cap, temperature=spec.temperature)
+        batches_of_all = sum(ceil(len(of_language) / batch_size) for of_language in lengths.values())
+        self._mixture = Mixture(lengths, batch_size, ceil(batches / batches_of_all), seed, mixing)
+        self._corpora = corpora
+        self._pieces = pieces
+        self._masking = masking
+        self._seed = seed
+        self._prepare = prepare
+
+    def batch(self, number: int) -> StepBatch:
+        """A batch, counted from 0."""
+        language, indices = self._mixture.batch(number)
+        features = [self._corpora[language].features[index] for index in indices]
+        masked = self._masking(collate(features, self._pieces), self._seed, "masked", number)
+        return StepBatch(OBJECTIVE, self._prepare(masked), (f"text in {language}",))
+
+
+class InterleavedFeed:
+    """The tasks' batches and, among them, so many batches of text an epoch.
+
+    Which steps are text is drawn anew each epoch, and each epoch holds all batches of the tasks.
+    """
+
+    def __init__(self, tasks: Feed, text: TextFeed, text_steps_per_epoch: int, seed: int) -> None:
+        self._tasks = tasks
+        self._text = text
+        self._text_steps = text_steps_per_epoch
+        self._seed = seed
+        self._layout = lru_cache(maxsize=2)(self._layout_of)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return self._tasks.steps_per_epoch + self._text_steps
+
+    def batch(self, step: int) -> StepBatch:
+        """The batch of a step (0-based)."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        is_text = self._layout(epoch)
+        before = int(is_text[:place].sum())
+        if is_text[place]:
+            return self._text.batch(epoch * self._text_steps + before)
+        return self._tasks.batch(epoch * self._tasks.steps_per_epoch + place - before)
+
+    def _layout_of(self, epoch: int) -> npt.NDArray[np.bool_]:
+        """Which steps of an epoch are text."""
+        return permutation(self.steps_per_epoch, self._seed, "text", epoch) < self._text_steps
