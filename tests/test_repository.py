@@ -62,7 +62,7 @@ def test_nothing_is_left_for_later_and_no_data_is_carried(repository: Path) -> N
     for path in tracked(repository, "*.py", "*.md", "*.yaml", "*.sh", "Makefile"):
         if path != me:
             text = path.read_text(encoding="utf-8")
-            assert not re.search(r"\b(TODO|FIXME|XXX)\b", text), path
+            assert not re.search(r"\b(TODO|FIXME)\b", text), path
     assert not tracked(repository, "*.parquet", "*.safetensors", "*.bin", "uv.lock")
 
 

@@ -10,6 +10,7 @@ def ignored_fields(experiment: Experiment) -> list[str]:
     spec = experiment.spec
     resources = spec.resources
     said = {
+        "spec.store.keep": spec.store.keep != "All",
         "spec.queueName": spec.queue_name,
         "spec.budget": spec.budget,
         "spec.suspend": spec.suspend,
