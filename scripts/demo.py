@@ -47,7 +47,7 @@ def main() -> None:
         )
         sys.exit(1)
     program = str(Path(sys.executable).with_name("xstilts"))
-    os.execv(program, [program, "run", os.path.relpath(file)])  # noqa: S606 - our own program takes over, signals too
+    os.execv(program, [program, "run", "--parallelism", "2", os.path.relpath(file)])  # noqa: S606 - our own program takes over, signals too
 
 
 def put_inputs(experiment: Experiment) -> list[str]:

@@ -17,7 +17,7 @@ from babel.numbers import format_currency
 from faker import Faker
 from names import LANGUAGES, Entity, chosen, entities, names, shuffled, split_of
 
-LINES: Final = {"train": 240, "validation": 30, "test": 50}
+LINES: Final = {"train": 192, "validation": 30, "test": 40}
 ITEMS: Final = 4  # items a line
 KINDS: Final = ("PER", "LOC", "DATE", "MONEY", "O")
 PERSONS: Final = {

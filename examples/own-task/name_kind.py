@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from names import KINDS, LANGUAGES, Entity, entities, names, shuffled
 
-EACH: Final = {"train": 75, "validation": 10, "test": 40}  # rows a class
+EACH: Final = {"train": 75, "validation": 10, "test": 30}  # rows a class
 
 
 def files() -> dict[str, list[dict[str, Any]]]:

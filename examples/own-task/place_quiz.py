@@ -20,10 +20,9 @@ QUESTIONS: Final = {  # kind: (asked of a territory, asked of its currency, lang
     "city": ("Which city lies in {}?", "Where does {} lie?"),
 }
 CHOICES: Final = 4
-TODAY: Final = date(
-    2025, 1, 1
-)  # whose currencies are asked for: fixed, or the files would change with the calendar
-FACTS: Final = 3  # of a territory and kind, at most: some territories have dozens of cities
+TODAY: Final = date(2025, 1, 1)  # of the currencies: fixed, or the files would change with the calendar
+ROWS: Final = {"train": 240, "validation": 60}
+FACTS: Final = 2  # of a territory and kind, at most: some territories have dozens of cities
 
 
 def files() -> dict[str, list[dict[str, Any]]]:
@@ -47,7 +46,7 @@ def _rows(split: str, pool: tuple[str, ...]) -> list[dict[str, Any]]:
                 rows.append(_row(of_territory, territory, other, wrong))
                 wrong = [entity for entity in territories if other not in _belonging(entity, kind)]
                 rows.append(_row(of_other, other, territory, wrong))
-    return shuffled(rows, "place-quiz")
+    return shuffled(rows, "place-quiz")[: ROWS[split]]
 
 
 def _row(question: str, about: Entity, right: Entity, wrong: list[Entity]) -> dict[str, Any]:
