@@ -42,13 +42,18 @@ def describe_environment() -> dict[str, Any]:
     """Versions and hardware, for the manifest."""
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-        "hardware": {
-            "machine": platform.machine(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "threads": threads(),
-        },
+        "hardware": describe_hardware(threads()),
         "precision": "fp32",
+    }
+
+
+def describe_hardware(number_of_threads: int) -> dict[str, Any]:
+    """The machine, and the threads that were used of it."""
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": number_of_threads,
     }
 
 

@@ -35,8 +35,6 @@ def evaluate(
 ) -> dict[str, Any]:
     """Write `predictions/<task>/…`, `scores.json` and `chance.json`; returns what the manifest records.
 
-    All data is read and checked before the first prediction.
-
     Raises:
         UserError: the spec, a parent or the data is wrong.
         KeyboardInterrupt: asked to end.

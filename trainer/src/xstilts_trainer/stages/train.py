@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from xstilts.errors import Problem, SpecError
@@ -15,7 +16,7 @@ from xstilts.stage import Form, Stage, TrainSpec
 from xstilts.store import Store
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.pieces import PieceTokenizer
-from xstilts_trainer.environment import describe_environment, device
+from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import mean_score, predict
 from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone
@@ -96,7 +97,8 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         "loss": loss_curve(trainer.state.losses),
     }
     _write_json(folder / "training.json", training)
-    return {"seed": spec.seed, "sources": dict(sources.digests)}
+    hardware = describe_hardware(torch.get_num_threads())  # a continued run keeps its checkpoint's threads
+    return {"seed": spec.seed, "hardware": hardware, "sources": dict(sources.digests)}
 
 
 def _refuse_what_is_not_built(spec: TrainSpec) -> None:

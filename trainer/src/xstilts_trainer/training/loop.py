@@ -32,7 +32,6 @@ from xstilts_trainer.training.text_feed import InterleavedFeed, TasksAndText
 
 CHECKPOINT_SECONDS = 600.0
 
-
 Trainable: TypeAlias = EncoderModel | TasksAndText
 AnyFeed: TypeAlias = Feed | InterleavedFeed
 Validate = Callable[[Callable[[], None]], DevScores]
@@ -41,14 +40,19 @@ Validate = Callable[[Callable[[], None]], DevScores]
 
 @dataclass
 class TrainingState:
-    """All that a run has come to, beside weights and optimiser."""
+    """All that a run has come to, beside weights and optimiser.
+
+    Attributes:
+        step: the steps that were taken.
+        losses: of each of them.
+        epochs: the dev scores at the end of each epoch.
+        best: the weights of the best epoch so far; empty where they are the current ones.
+    """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
     epochs: list[DevScores] = field(default_factory=list)
-    best: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # the best epoch's weights, unless they are the current
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What of it is no tensor."""
@@ -106,7 +110,7 @@ class Trainer:
         """Train from the last checkpoint, or the start, to the end; the model is left with the best epoch's weights.
 
         Raises:
-            DataError: a loss is not finite.
+            DataError: a loss or a gradient is not finite.
             KeyboardInterrupt: asked to end; a checkpoint is written.
         """
         self._resume()
@@ -138,9 +142,11 @@ class Trainer:
         loss = self._model.loss(chosen.task, chosen.batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise DataError(_not_finite(step, value, chosen))
+            raise DataError(_not_finite("loss", step, value, chosen))
         loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
-        clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
+        norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
+        if not math.isfinite(norm):
+            raise DataError(_not_finite("gradients' norm", step, norm, chosen))
         self._optimiser.step()
         self.state.losses.append(value)
         self.state.step += 1
@@ -224,8 +230,8 @@ def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def _not_finite(step: int, value: float, chosen: StepBatch) -> Problem:
+def _not_finite(what: str, step: int, value: float, chosen: StepBatch) -> Problem:
     return Problem(
         f"step {step + 1}, task {chosen.task}",
-        f"the loss must be finite, was {value}; lower the learning rate, or look at the batch: {', '.join(chosen.rows)}",
+        f"the {what} must be finite, was {value}; lower the learning rate, or look at the batch: {', '.join(chosen.rows)}",
     )
