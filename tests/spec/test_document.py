@@ -159,6 +159,31 @@ def test_json_is_read_too():
     assert parse_document('{\n"a": [1, true, null, "x"]\n}', "x.json").value == {"a": [1, True, None, "x"]}
 
 
+def test_json_escapes_of_characters_beyond_ffff():
+    def value(text):
+        return parse_document(f'{{"a": "{text}"}}', "x.json").value["a"]
+
+    assert value(r"\ud83d\ude00 \uD83D\uDE00") == "\U0001f600 \U0001f600"
+    assert value(r"\\\ud83d\ude00") == "\\\U0001f600"
+    assert value(r"\\ud83d\ude00".replace(r"\ude00", "")) == r"\ud83d"
+    assert len(problems(r'{"a": "\ud83d"}')) == len(problems(r'{"a": "\ude00\ud83d"}')) == 1
+    assert parse_document(r"a: '\ud83d\ude00'", "x.yaml").value == {"a": r"\ud83d\ude00"}
+
+
+@pytest.mark.parametrize("text", ["a: [" + "1," * 499_000 + "1]", "a: 1\n" * 200_000])
+def test_a_megabyte_of_values_is_refused_before_it_is_read_whole(text, monkeypatch):
+    monkeypatch.setattr(document, "VALUES_LIMIT", 1000)
+    (problem,) = problems(text)
+    assert problem.endswith("must hold at most 1,000 values, was more")
+
+
+def test_many_duplicate_keys_are_counted(manifest):
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(manifest() + "a: 1\n" * 1001, "x.yaml")
+    assert "and 950 more problems" in map(str, caught.value.problems)
+    assert len(caught.value.problems) < 60
+
+
 def file_problem(path) -> str:
     with pytest.raises(SpecError) as caught:
         load_experiment(path)

@@ -5,9 +5,10 @@ Stricter than YAML: one document, mappings with unique string keys, no tags, bou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, NoReturn
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, NoReturn
 
 import yaml
 from yaml import events
@@ -18,6 +19,7 @@ from xstilts.spec.words import Path, show, spell
 
 SIZE_LIMIT: Final = 1_000_000  # bytes of a file; the API server's own limit is 1.5 MB
 DEPTH_LIMIT: Final = 32  # levels of nesting; the manifest has 8
+VALUES_LIMIT: Final = 100_000  # as written; the largest grid that can be planned has some hundred
 EXPANDED_LIMIT: Final = (
     2_000_000  # characters and values with every alias expanded; a file without aliases has fewer
 )
@@ -25,10 +27,14 @@ EXPANDED_LIMIT: Final = (
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is about 20 times as fast, where it is
 Event = Any  # PyYAML's events; their types share too little to be of use
 _STRING_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# JSON's escape of one character beyond U+FFFF, behind an even number of backslashes.
+_ESCAPED_PAIR = re.compile(
+    r"(?<!\\)(?P<before>(\\\\)*)\\u(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Where a value stands: its line, from 1, and for a scalar how it is written."""
 
     line: int
@@ -62,6 +68,8 @@ def parse_document(text: str, source: str) -> Document:
     Raises:
         SpecError: the text is not YAML, or not the YAML that is read here (see the module).
     """
+    if text.lstrip().startswith("{"):  # JSON, as kubectl has it
+        text = _ESCAPED_PAIR.sub(_as_yaml_escapes, text)
     reader = _Reader(text, source)
     value = reader.document()
     if not isinstance(value, dict):
@@ -90,6 +98,7 @@ class _Reader:
     marks: dict[Path, Mark] = field(default_factory=dict)
     duplicates: list[Problem] = field(default_factory=list)
     anchors: dict[str, _Anchor] = field(default_factory=dict)
+    values: int = 0
     expanded: int = 0
     deepest: int = 0  # the level of nesting reached since the value that is being read began
 
@@ -123,6 +132,9 @@ class _Reader:
 
     def _value(self, event: Event, stream: Iterator[Event], path: Path) -> Any:
         self.marks.setdefault(path, Mark(event.start_mark.line + 1))
+        self.values += 1
+        if self.values > VALUES_LIMIT:
+            self._refuse(event, f"must hold at most {VALUES_LIMIT:,} values, was more")
         if isinstance(event, events.AliasEvent):
             return self._alias(event, len(path))
         before, above = self.expanded, self.deepest
@@ -137,7 +149,7 @@ class _Reader:
         self._count(event, 1)
         self._refuse_tag(event)
         if isinstance(event, events.ScalarEvent):
-            self.marks[path] = replace(self.marks[path], text=event.value)
+            self.marks[path] = Mark(self.marks[path].line, event.value)
             return self._scalar(event)
         self._reach(event, len(path) + 1)
         if isinstance(event, events.SequenceStartEvent):
@@ -154,7 +166,7 @@ class _Reader:
 
     def _scalar(self, event: Event) -> Any:
         self._count(event, len(event.value))
-        if any("\ud800" <= character <= "\udfff" for character in event.value):
+        if _SURROGATE.search(event.value):
             self._refuse(event, "must be Unicode text, was half of a surrogate pair")
         return resolve(event.value) if event.implicit[0] else event.value
 
@@ -221,6 +233,12 @@ class _Reader:
     def _refuse(self, event: Event, sentence: str) -> NoReturn:
         mark = event.start_mark
         raise SpecError(Problem(f"{self.source}: line {mark.line + 1}, column {mark.column + 1}", sentence))
+
+
+def _as_yaml_escapes(pair: re.Match[str]) -> str:
+    r"""`\ud83d\ude00` as `\U0001f600`: YAML has no escapes of half a character."""
+    high, low = int(pair["high"], 16), int(pair["low"], 16)
+    return f"{pair['before']}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:

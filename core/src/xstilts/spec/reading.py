@@ -14,7 +14,7 @@ from xstilts.errors import Problem, SpecError
 from xstilts.spec.checks import Fault, faults
 from xstilts.spec.document import SIZE_LIMIT, Document, parse_document
 from xstilts.spec.experiment import Experiment, ExperimentSpec
-from xstilts.spec.sentences import to_problems
+from xstilts.spec.sentences import bounded, to_problems
 from xstilts.spec.words import spell
 
 # What takes the place of required fields that are malformed, while the others are checked.
@@ -44,7 +44,7 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
     document = parse_document(text, source)
     experiment, problems = _validate(document)
     if experiment is None or problems or document.duplicates:
-        raise SpecError(*document.duplicates, *problems)
+        raise SpecError(*bounded(document.duplicates), *problems)
     return experiment
 
 

@@ -6,6 +6,7 @@ What it must be is read from the models' own JSON schema, so that it cannot diff
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -26,9 +27,16 @@ def to_problems(error: ValidationError, schema: Schema, document: Document) -> l
     """The problems of a failed validation, in the order of the file's fields; at most 50, and how many more."""
     items = [item for item in error.errors(include_url=False) if not _is_echo(item)]
     problems = [_problem(item, schema, document) for item in items[:PROBLEM_LIMIT]]
-    if len(items) > PROBLEM_LIMIT:
-        problems.append(Problem("", f"and {len(items) - PROBLEM_LIMIT} more problems"))
-    return problems
+    return problems + _how_many_more(len(items))
+
+
+def bounded(problems: Sequence[Problem]) -> list[Problem]:
+    """The first 50 problems, and how many more."""
+    return [*problems[:PROBLEM_LIMIT], *_how_many_more(len(problems))]
+
+
+def _how_many_more(size: int) -> list[Problem]:
+    return [Problem("", f"and {size - PROBLEM_LIMIT} more problems")] if size > PROBLEM_LIMIT else []
 
 
 def _is_echo(item: Any) -> bool:
@@ -74,6 +82,8 @@ def describe(node: Schema) -> str:
             words = f"a list of {node.get('minItems', 0)} to {most:,} entries"
         case {"type": "string", "maxLength": most}:
             words = f"a string of at most {most:,} characters"
+        case {"type": "object", "maxProperties": most}:
+            words = f"a mapping of at most {most:,} entries"
         case {"required": [*fields]}:
             words = f"a mapping with {', '.join(fields)}"
         case _:
