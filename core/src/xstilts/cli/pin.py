@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from xstilts.cli.opening import NamespaceOption, StoreOption, open_experiment
 from xstilts.errors import EXIT_FAILED, Problem, SpecError
 from xstilts.pinning import find_pins
 from xstilts.pinning import pin as pin_text
-from xstilts.spec.document import parse_document
 from xstilts.spec.reading import read_text
-from xstilts.store import Store, store_root
 
 
 def pin(
@@ -23,14 +22,8 @@ def pin(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 1 where something is not pinned.")
     ] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/<store's name>."),
-    ] = None,
-    namespace: Annotated[
-        str | None,
-        typer.Option("--namespace", "-n", help="Namespace. Default: the file's, else default."),
-    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
 ) -> None:
     """Pin an experiment file: hub commits and store digests are written into it, all else stays as it is.
 
@@ -43,8 +36,8 @@ def pin(
       xstilts pin experiment.yaml
       xstilts pin --check experiment.yaml
     """  # noqa: D301 - `\b` keeps the lines below it as they are
+    opened = open_experiment(file, store, namespace).store
     text = read_text(file)
-    opened = _open(text, str(file), store, namespace)
     if check:
         pins = find_pins(text, str(file), file.parent, opened)
     else:
@@ -57,21 +50,6 @@ def pin(
         typer.echo(f"{file}: everything is pinned")
     elif check:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _open(text: str, source: str, store: str | None, namespace: str | None) -> Store:
-    """The store of a file that may not be valid before it is pinned."""
-    document = parse_document(text, source).value
-    name = _text_at(document, "spec", "store", "name")
-    return Store.open(
-        store_root(store, name), namespace or _text_at(document, "metadata", "namespace") or "default"
-    )
-
-
-def _text_at(value: Any, *path: str) -> str | None:
-    for part in path:
-        value = value.get(part) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else None
 
 
 def _replace(file: Path, text: str) -> None:

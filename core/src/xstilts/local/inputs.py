@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TypeVar
 
 from xstilts.errors import Problem, SpecError
-from xstilts.model import Model
-from xstilts.spec import Experiment, is_path, is_unpinned_input
-from xstilts.stage import InputRef
+from xstilts.spec import Experiment, is_path, is_unpinned_input, named_sources, with_sources
+from xstilts.spec.words import spell
 from xstilts.store import Store
-
-AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = True) -> Experiment:
@@ -25,58 +20,25 @@ def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = 
         SpecError: a path is no folder, or the store has nothing of a name; all such are named together.
         StoreError: a folder is empty or holds what cannot be stored.
     """
-    problems: list[Problem] = []
-
-    def pinned(item: AnyModel, field: str, name: str, place: str) -> AnyModel:
-        source = getattr(item, field)
-        reference: InputRef | None = None
-        if source is None:
-            return item
+    refer = store.put if put else store.reference
+    pinned = {}
+    problems = []
+    for path, name, source in named_sources(experiment):
         if is_path(source):
             folder = base / source
-            if not folder.is_dir():
-                problems.append(Problem(place, f"must be a folder, was {source!r} (looked at {folder})"))
-                return item
-            digest = store.put if put else store.reference
-            reference = digest(_input_name(name), folder)
+            if folder.is_dir():
+                pinned[path] = str(refer(name, folder))
+            else:
+                sentence = f"must be a folder, was {source!r} (looked at {folder})"
+                problems.append(Problem(spell(path), sentence))
         elif is_unpinned_input(source):
-            reference = store.latest(source.removeprefix("store://"))
-            if reference is None and put:
-                command = f"xstilts put {source.removeprefix('store://')} FOLDER"
-                problems.append(
-                    Problem(place, f"must be in the store, was {source!r}; `{command}` puts it there")
-                )
-        return item if reference is None else item.model_copy(update={field: str(reference)})
-
-    spec = experiment.spec
-    models = tuple(
-        pinned(model, "pretrained", model.name, f"spec.models[{index}].pretrained")
-        for index, model in enumerate(spec.models)
-    )
-    tasks = tuple(
-        pinned(task, "data", task.name, f"spec.tasks[{index}].data") for index, task in enumerate(spec.tasks)
-    )
-    intermediates = tuple(
-        one
-        if one.continued_pretraining is None
-        else one.model_copy(
-            update={
-                "continued_pretraining": pinned(
-                    one.continued_pretraining,
-                    "corpus",
-                    f"{one.name}-corpus",
-                    f"spec.intermediates[{index}].continuedPretraining.corpus",
-                )
-            }
-        )
-        for index, one in enumerate(spec.intermediates)
-    )
+            stored = source.removeprefix("store://")
+            latest = store.latest(stored)
+            if latest is not None:
+                pinned[path] = str(latest)
+            elif put:
+                sentence = f"must be in the store, was {source!r}; `xstilts put {stored} DIR` puts it there"
+                problems.append(Problem(spell(path), sentence))
     if problems:
         raise SpecError(*problems)
-    changed = {"models": models, "tasks": tasks, "intermediates": intermediates}
-    return experiment.model_copy(update={"spec": spec.model_copy(update=changed)})
-
-
-def _input_name(name: str) -> str:
-    """An input's name from a model's or task's: letters, digits, dots and dashes."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+    return with_sources(experiment, pinned)

@@ -6,14 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
 
 from xstilts.errors import Problem, SpecError
 from xstilts.hub import current_commit
 from xstilts.pinning.edit import Value, set_values
 from xstilts.plan import plan
-from xstilts.spec import Experiment, is_hub_id, is_path, parse_experiment
-from xstilts.spec.document import parse_document
+from xstilts.spec import Experiment, is_hub_id, is_path, named_sources, parse_experiment
 from xstilts.spec.words import Path, spell
 from xstilts.stage import InputRef, Kind
 from xstilts.store import Store
@@ -35,10 +33,10 @@ def find_pins(text: str, source: str, folder: FilePath, store: Store) -> list[Pi
     """What is not pinned, without asking the hub and without putting anything.
 
     Raises:
-        SpecError: the experiment is not valid, pinned as it would be.
+        SpecError: the experiment is not valid, or a folder or an input that it names is not there.
     """
     inputs = _Inputs(folder, store, put=False)
-    values = inputs.pins(parse_document(text, source).value)
+    values = inputs.pins(parse_experiment(text, source))
     pins = [Pin(spell(path), inputs.was[path], value) for path, value in values.items()]
     experiment = parse_experiment(set_values(text, values, source), source)
     pins += [Pin(spell(path), repository, None) for path, repository in _open_models(experiment)]
@@ -57,7 +55,7 @@ def pin(text: str, source: str, folder: FilePath, store: Store) -> tuple[str, li
         UnavailableError: the hub does not answer.
     """
     inputs = _Inputs(folder, store, put=True)
-    found: dict[Path, str] = inputs.pins(parse_document(text, source).value)
+    found: dict[Path, str] = inputs.pins(parse_experiment(text, source))
     pins = [Pin(spell(path), inputs.was[path], value) for path, value in found.items()]
     text = set_values(text, found, source)
     experiment = parse_experiment(text, source)
@@ -105,7 +103,7 @@ class _Inputs:
         self._named: dict[str, InputRef] = {}
         self.was: dict[Path, str] = {}
 
-    def pins(self, document: dict[str, Any]) -> dict[Path, str]:
+    def pins(self, experiment: Experiment) -> dict[Path, str]:
         """The values that fields should have, for those that have another.
 
         Raises:
@@ -113,7 +111,7 @@ class _Inputs:
         """
         pins: dict[Path, str] = {}
         problems: list[Problem] = []
-        for path, name, source in _sources(document):
+        for path, name, source in named_sources(experiment):
             try:
                 ref = self._ref(name, source)
                 if ref is not None and str(ref) != source:
@@ -150,21 +148,3 @@ class _Inputs:
 
 class _FaultError(Exception):
     """What is wrong with one source."""
-
-
-def _sources(document: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
-    """The fields that name a source: path, the name of what has it, and the source. The file may be not valid yet."""
-    spec = document.get("spec")
-    for kind, below in (
-        ("models", ("pretrained",)),
-        ("tasks", ("data",)),
-        ("intermediates", ("continuedPretraining", "corpus")),
-    ):
-        entries = spec.get(kind) if isinstance(spec, dict) else None
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            value: Any = entry
-            for part in below:
-                value = value.get(part) if isinstance(value, dict) else None
-            if isinstance(value, str):
-                suffix = "-corpus" if kind == "intermediates" else ""
-                yield ("spec", kind, index, *below), f"{entry.get('name')}{suffix}", value

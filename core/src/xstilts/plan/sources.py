@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xstilts.errors import Problem
-from xstilts.spec import Experiment, is_path
+from xstilts.spec import Experiment, is_path, named_sources
+from xstilts.spec.words import spell
 from xstilts.stage import (
     DataFile,
     Family,
@@ -69,19 +70,10 @@ class Hub:
 
 def paths(experiment: Experiment) -> Iterator[Problem]:
     """The sources that are paths of a machine: they have no digest before `xstilts run` has put them into the store."""
-    named: dict[str, str | None] = {}
-    for index, model in enumerate(experiment.spec.models):
-        named[f"spec.models[{index}].pretrained"] = model.pretrained
-    for index, task in enumerate(experiment.spec.tasks):
-        named[f"spec.tasks[{index}].data"] = task.data
-    for index, intermediate in enumerate(experiment.spec.intermediates):
-        if intermediate.continued_pretraining is not None:
-            field = f"spec.intermediates[{index}].continuedPretraining.corpus"
-            named[field] = intermediate.continued_pretraining.corpus
-    for field, source in named.items():
-        if source is not None and is_path(source):
+    for path, _, source in named_sources(experiment):
+        if is_path(source):
             yield Problem(
-                field,
+                spell(path),
                 f"must be store://NAME@sha256:DIGEST to be planned, was the path {source!r}; `xstilts put` puts a "
                 "folder into the store, and `xstilts run` does it by itself",
             )

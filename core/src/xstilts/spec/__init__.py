@@ -3,6 +3,7 @@
 from xstilts.spec.experiment import Analysis, Experiment, ExperimentSpec, Metadata, StoreUse
 from xstilts.spec.intermediates import ContinuedPretraining, IntermediateSpec, MixingSpec
 from xstilts.spec.models import ModelSpec
+from xstilts.spec.named_sources import NamedSource, named_sources, with_sources
 from xstilts.spec.reading import load_experiment, parse_experiment
 from xstilts.spec.scheduling import Budget, Resources, StageResources, Toleration
 from xstilts.spec.sources import is_hub_id, is_path, is_unpinned_input, store_input
@@ -21,6 +22,7 @@ __all__ = [
     "Metadata",
     "MixingSpec",
     "ModelSpec",
+    "NamedSource",
     "Override",
     "Resources",
     "Splits",
@@ -35,6 +37,8 @@ __all__ = [
     "is_path",
     "is_unpinned_input",
     "load_experiment",
+    "named_sources",
     "parse_experiment",
     "store_input",
+    "with_sources",
 ]
