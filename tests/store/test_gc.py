@@ -150,3 +150,9 @@ def test_a_file_that_is_wrong_stops_it_before_anything_is_removed(invoke):
     Path("bad.yaml").write_text("kind: Pod")
     assert invoke("one.yaml", "bad.yaml", "--yes").exit_code == 64
     assert everything() == before
+
+
+def test_an_input_that_was_never_put_is_no_hindrance(invoke):
+    text = Path("one.yaml").read_text().replace("./rows", "store://rows")
+    Path("one.yaml").write_text(text)
+    assert invoke("one.yaml").stdout == "everything in the store is needed\n"

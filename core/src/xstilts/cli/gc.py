@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from xstilts.cli.opening import NamespaceOption, StoreOption
 from xstilts.errors import Problem, SpecError
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
+from xstilts.plan.sources import is_unpinned
 from xstilts.spec import Experiment, load_experiment
 from xstilts.stage import InputRef
 from xstilts.store import Store, store_root
@@ -21,14 +23,8 @@ def gc(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The experiments that are needed.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/<store's name>."),
-    ] = None,
-    namespace: Annotated[
-        str | None,
-        typer.Option("--namespace", "-n", help="Namespace. Default: the files', else default."),
-    ] = None,
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
 ) -> None:
     """List what the store holds and none of the given experiments needs, with sizes; with --yes, remove it.
 
@@ -74,9 +70,7 @@ def _place(experiments: dict[Path, Experiment], store: str | None, namespace: st
     }
     first = next(iter(places.values()))
     problems = [
-        Problem(
-            str(file), f"must be of store {first[0]}, namespace {first[1]}, as the first file; was {place}"
-        )
+        Problem(str(file), f"must be of {_words(first)}, as the first file; was of {_words(place)}")
         for file, place in places.items()
         if place != first
     ]
@@ -85,11 +79,17 @@ def _place(experiments: dict[Path, Experiment], store: str | None, namespace: st
     return first
 
 
+def _words(place: tuple[str, str]) -> str:
+    return f"store {place[0]}, namespace {place[1]}"
+
+
 def _inputs(planned: Plan) -> set[InputRef]:
+    """The inputs that the store has, or should have: of one without its digest it has nothing."""
     return {
         InputRef(**reference)
         for one in planned.stages
         for reference in one.stage.spec.get("inputs", {}).values()
+        if not is_unpinned(reference["digest"])
     }
 
 
