@@ -135,3 +135,13 @@ def test_as_a_process(tmp_path):
 def test_completion():
     done = run(_XSTILTS_COMPLETE="complete_bash", COMP_WORDS="xstilts val", COMP_CWORD="1")
     assert done.stdout.split() == ["validate"]
+
+
+def test_what_the_operating_system_refuses_is_a_line(invoke):
+    Path("folder").mkdir()
+    Path("folder", "file").write_text("x")
+    result = invoke("put", "name", "folder", "--store", "good.yaml/store")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "good.yaml/store" in result.stderr
+    assert result.stderr.endswith(": Not a directory\n")

@@ -7,11 +7,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from xstilts.errors import UserError
+from xstilts.errors import EXIT_FAILED, Problem, UserError
 
 
 class CommandGroup(TyperGroup):
-    """The group of all commands: a UserError becomes `error: FIELD: sentence` lines and its exit code."""
+    """The group of all commands: a UserError becomes `error: FIELD: sentence` lines and its exit code.
+
+    What the operating system refuses becomes a line, too, and exit code 1.
+    """
 
     def invoke(
         self, ctx: Any
@@ -23,3 +26,9 @@ class CommandGroup(TyperGroup):
             for problem in error.problems:
                 typer.echo(f"error: {problem}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:  # the reader of our output has gone; typer ends the program quietly
+            raise
+        except OSError as error:  # a full disk, a folder that may not be written
+            problem = Problem(str(error.filename or ""), error.strerror or str(error))
+            typer.echo(f"error: {problem}", err=True)
+            raise typer.Exit(EXIT_FAILED) from None

@@ -17,7 +17,8 @@ ExperimentFile = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/<store's name>."
+        "--store",
+        help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/<the file's store, else default>.",
     ),
 ]
 NamespaceOption = Annotated[

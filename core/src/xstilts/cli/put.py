@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xstilts.cli.opening import NamespaceOption, StoreOption
 from xstilts.store import Store, store_root
 
 
@@ -14,11 +15,8 @@ def put(
     name: Annotated[str, typer.Argument(help="What the input is called: letters, digits, '.', '_' and '-'.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder with its files.")],
     *,
-    store: Annotated[
-        str | None,
-        typer.Option(help="Store: a folder or URL. Default: $XSTILTS_STORE, else .xstilts/default."),
-    ] = None,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace.")] = "default",
+    store: StoreOption = None,
+    namespace: NamespaceOption = None,
 ) -> None:
     """Put a folder (a model's checkpoint, or a task's files) into the store, and print what to name it by.
 
@@ -30,4 +28,4 @@ def put(
       xstilts put my-model ./checkpoint
       xstilts put my-task ./data --store s3://bucket/experiments -n team-a
     """  # noqa: D301 - `\b` keeps the lines below it as they are
-    typer.echo(Store.open(store_root(store), namespace).put(name, folder))
+    typer.echo(Store.open(store_root(store), namespace or "default").put(name, folder))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from xstilts.cli.opening import ExperimentFile
 from xstilts.errors import SpecError
 from xstilts.spec import Experiment, load_experiment
 
@@ -21,7 +21,7 @@ class Output(StrEnum):
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="The experiment, a TransferExperiment manifest in YAML.")],
+    file: ExperimentFile,
     output: Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")] = Output.TEXT,
 ) -> None:
     """Check an experiment file, and show all of its problems at once.
