@@ -9,9 +9,10 @@ def ignored_fields(experiment: Experiment) -> list[str]:
     """The paths of the fields that are set and mean nothing here."""
     spec = experiment.spec
     resources = spec.resources
-    said = {
+    said: dict[str, object] = {
         "spec.store.keep": spec.store.keep != "All",
         "spec.queueName": spec.queue_name,
+        "spec.parallelism": spec.parallelism,
         "spec.budget": spec.budget,
         "spec.suspend": spec.suspend,
         "spec.retryFailedAt": spec.retry_failed_at,
@@ -24,5 +25,9 @@ def ignored_fields(experiment: Experiment) -> list[str]:
         "spec.resources.tolerations": resources.tolerations,
         "spec.resources.priorityClassName": resources.priority_class_name,
         "spec.resources.runtimeClassName": resources.runtime_class_name,
+    }
+    said |= {
+        f"spec.models[{index}].stageResources": model.stage_resources
+        for index, model in enumerate(spec.models)
     }
     return [field for field, value in said.items() if value]
