@@ -87,3 +87,24 @@ def test_a_path_that_is_no_folder_is_an_error_and_no_traceback(file, make, base)
     ended = CliRunner().invoke(app, ["plan", str(file)])
     assert ended.exit_code == 64
     assert "spec.models[0].pretrained: must be a folder, was './model'" in ended.output
+
+
+def test_sources_without_a_commit_or_a_digest_are_warned_of_by_name(tmp_path):
+    file = tmp_path / "open.yaml"
+    file.write_text(
+        """\
+apiVersion: xstilts.dev/v1alpha1
+kind: TransferExperiment
+metadata: {name: open}
+spec:
+  models: [{name: base, pretrained: FacebookAI/xlm-roberta-base}]
+  tasks: [{name: own, type: Retrieval, languages: [de], data: store://rows}]
+  targets: [{task: own}]
+  seeds: [1]
+""",
+        encoding="utf-8",
+    )
+    ended = CliRunner().invoke(app, ["plan", str(file), "--store", str(tmp_path / "store")])
+    (warning,) = (line for line in ended.stdout.splitlines() if line.startswith("warning: "))
+    assert "2 sources" in warning
+    assert ": FacebookAI/xlm-roberta-base, store://rows." in warning

@@ -17,6 +17,7 @@ from xstilts.local.process import Outcome, StageProcess, last_lines
 from xstilts.local.schedule import GOOD, State, required
 from xstilts.local.titles import title
 from xstilts.plan import Plan, plan
+from xstilts.plan.show import unpinned_warning
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
 from xstilts.store import Store
@@ -94,6 +95,9 @@ class LocalRun:
         began = time.monotonic()
         experiment = pin_inputs(experiment, base, self._store)
         planned = plan(experiment)
+        warning = unpinned_warning(planned)
+        if warning:
+            self._console.print(warning, markup=False, highlight=False, soft_wrap=True)
         stages = [one.stage for one in planned.stages if one.stage.kind is not Kind.REPORT]
         outcomes: dict[str, Outcome] = {}
         for _ in range(PASSES):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xstilts.plan.model import Plan, PlannedStage
+from xstilts.plan.sources import is_unpinned
 from xstilts.stage import Kind
 
 _GROUPS = {
@@ -49,14 +50,31 @@ def to_text(plan: Plan, cached: Collection[str] = ()) -> str:
         members = [planned for planned in plan.stages if planned.group == group]
         if members and group != "report":
             lines += ["", f"{group}:", *_members(members, cached)]
-    unpinned = [planned for planned in plan.stages if planned.unpinned and planned.stage.kind is Kind.PREPARE]
-    if unpinned:
-        warning = (
-            f"warning: {_count(len(unpinned), 'source')} without a commit (marked *). What depends on them is never shared with "
-            "another experiment; `xstilts pin` writes the commits into the file."
-        )
-        lines += ["", warning]
-    return "\n".join(lines)
+    warning = unpinned_warning(plan)
+    return "\n".join([*lines, "", warning] if warning else lines)
+
+
+def unpinned_warning(plan: Plan) -> str:
+    """What to say of the sources without a commit or digest; "" where all are pinned."""
+    sources = sorted({source for planned in plan.stages for source in _unpinned_sources(planned.stage.spec)})
+    if not sources:
+        return ""
+    return (
+        f"warning: {_count(len(sources), 'source')} without a commit (marked * in a plan) or a digest: "
+        f"{', '.join(sources)}. What depends on them is never shared with another experiment; `xstilts pin` writes "
+        "commits and digests into the file."
+    )
+
+
+def _unpinned_sources(spec: Mapping[str, Any]) -> Iterator[str]:
+    hub = (
+        [spec["source"]]
+        if "source" in spec
+        else [rows for file in spec.get("files", ()) for rows in file["slices"]]
+    )
+    yield from (source["repository"] for source in hub if "revision" not in source)
+    inputs = spec.get("inputs", {}).values()
+    yield from (f"store://{reference['name']}" for reference in inputs if is_unpinned(reference["digest"]))
 
 
 def _stage(planned: PlannedStage, cached: Collection[str]) -> dict[str, Any]:
