@@ -86,3 +86,8 @@ def test_a_service_that_cannot_be_reached(s3, monkeypatch, variable, value, root
     with pytest.raises(UnavailableError, match="store: must be reachable, s3://artifacts is not"):
         Store.open(root)
     kept.clear_instance_cache()
+
+
+def test_the_home_of_nobody_is_no_store():
+    with pytest.raises(StoreError, match=r"store: must be a folder, was '~nobody-here/store'"):
+        Store.open("~nobody-here/store")

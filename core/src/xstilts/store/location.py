@@ -55,7 +55,10 @@ def cache_root() -> Path:
 
 
 def _folder(path: Path) -> Path:
-    folder = path.expanduser().absolute()
+    try:
+        folder = path.expanduser().absolute()
+    except RuntimeError as error:  # the home of a user that is not there
+        raise StoreError(Problem("store", f"must be a folder, was {str(path)!r}: {error}")) from None
     if folder.exists() and not folder.is_dir():
         raise StoreError(Problem("store", f"must be a folder, {folder} is a file"))
     return folder
