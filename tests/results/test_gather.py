@@ -97,6 +97,7 @@ def test_gather_knows_what_is_missing(experiment, evaluated, store):
     }
     assert results.models == {"e5": Family.E5}
     assert results.intermediates == ("none", "mnli-de", "squad")
+    assert results.untrained == ("tatoeba",)
 
 
 def test_gather_brings_chance_and_relations(experiment, evaluated, store):

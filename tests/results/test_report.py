@@ -218,3 +218,10 @@ spec:
     )
     assert f"store://e5@sha256:{'a' * 64}" in found.inputs
     assert "facebook/xnli at no commit (not pinned)" in found.inputs
+
+
+def test_the_page_names_what_nothing_is_trained_for():
+    """An own retrieval task as well, which the catalogue does not know."""
+    said = "Nothing is trained for tatoeba and cities: the model is applied as it is."
+    assert said in render(replace(RESULTS, untrained=("tatoeba", "cities")), PROVENANCE)
+    assert "Nothing is trained" not in render(RESULTS, PROVENANCE)

@@ -86,13 +86,12 @@ def render(results: Results, provenance: Provenance) -> str:
 
 def lead(results: Results) -> str:
     """What the table shows, and what it does not, in one paragraph."""
-    retrieval = [name for name in results.targets if name in CATALOGUE and CATALOGUE[name].is_retrieval]
-    untrained = f"Nothing is trained for {' and '.join(retrieval)}: the model is applied as it is. "
+    untrained = f"Nothing is trained for {' and '.join(results.untrained)}: the model is applied as it is. "
     return (
         "Each row is a pretrained model that was first fine-tuned on an English intermediate task (none: on nothing), "
         "then on the target's English training data, and then scored on the target in every language. Apart from the "
         "languages that the column relation names as seen, no labelled example in another language than English was "
-        f"used: those scores are zero-shot. {untrained if retrieval else ''}A delta compares a model with itself "
+        f"used: those scores are zero-shot. {untrained if results.untrained else ''}A delta compares a model with itself "
         "without the intermediate task, seed by seed. The table does not show whether a difference would hold with "
         "other seeds, data or languages, and where relation says in-task or overlap, a delta is partly the effect of "
         "seeing more of the target's own training data."

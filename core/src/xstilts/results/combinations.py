@@ -14,8 +14,9 @@ from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.overlap import TrainingOverlap
-from xstilts.results.rows import BASELINE, Results
+from xstilts.results.rows import Results
 from xstilts.scoring import main_score
+from xstilts.spec.fields import BASELINE
 
 Seed = int | None
 Languages = Mapping[str, float]  # language -> main score

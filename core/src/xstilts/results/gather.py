@@ -58,6 +58,9 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
         models={cell.model: artifact.spec.model.family for cell, artifact in read.items()},
         intermediates=tuple(dict.fromkeys(cell.intermediate for cell in read)),
         targets={cell.target: data[cell.target].task.metric for cell in read},
+        untrained=tuple(
+            dict.fromkeys(cell.target for cell, artifact in read.items() if artifact.spec.retrieval)
+        ),
         rows=tuple(row for cell, artifact in read.items() for row in artifact.rows(cell)),
         missing=tuple(cell for cell, artifact in read.items() if cell.target not in artifact.scores),
         chance={

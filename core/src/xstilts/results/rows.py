@@ -9,7 +9,6 @@ from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.stage import Family
 from xstilts.task import Metric
 
-BASELINE = "none"
 UNRELATED = Relation(overlap=TrainingOverlap.NONE, language_seen=False)
 
 
@@ -49,6 +48,7 @@ class Results:
         models: the names, in the file's order, each with its family.
         intermediates: the names in the file's order, `none` first where it is there.
         targets: the names in the file's order, each with its metric.
+        untrained: the targets for which nothing is trained: retrieval.
         rows: the scores.
         missing: the planned evaluations that have no scores.
         chance: target -> language -> percent that a blind guess gets; only where that means something.
@@ -60,6 +60,7 @@ class Results:
     intermediates: tuple[str, ...]
     targets: Mapping[str, Metric]
     rows: tuple[ScoreRow, ...]
+    untrained: tuple[str, ...] = ()
     missing: tuple[Evaluation, ...] = ()
     chance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
