@@ -48,6 +48,7 @@ MODEL = {
     "tokenizer.json": b"{}",
     "pytorch_model.bin": b"a pickle that nobody may fetch",
     "README.md": b"# A model",
+    "2_Dense/model.safetensors": b"a part of another library's form of the model",
 }
 CONFIGS = """---
 configs:
@@ -290,8 +291,8 @@ def test_a_data_set_becomes_the_files_that_put_would_have_put(hub: Any, trainer:
         ({"config": "nothing", "split": "train"}, "cannot be read"),
         ({"config": "mnli", "split": "nothing"}, "cannot be read"),
         (
-            {"config": "mnli", "split": "train", "rename": {"sentence": "text"}},
-            "must have the column sentence",
+            {"config": "mnli", "split": "train", "rename": {"sentence": "text"}, "drop_label": -1},
+            "must have label, sentence among its columns",
         ),
         (
             {"config": "mnli", "split": "train", "language_column": "premise", "language_value": "xx"},
@@ -302,7 +303,7 @@ def test_a_data_set_becomes_the_files_that_put_would_have_put(hub: Any, trainer:
 def test_a_slice_that_is_not_there_is_named(
     hub: Any, trainer: Trainer, options: dict[str, Any], sentence: str
 ) -> None:
-    files = {"README.md": CONFIGS.encode(), "mnli/train-0.parquet": parquet([{"premise": "a", "label": 1}])}
+    files = {"README.md": CONFIGS.encode(), "mnli/train-0.parquet": parquet([{"premise": "a"}])}
     commit = hub_server.commit_of(files)
     hub.datasets["group/data"] = hub_server.Repository.of(files)
     piece = Slice(repository="group/data", revision=commit, **options)

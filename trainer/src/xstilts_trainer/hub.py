@@ -66,8 +66,15 @@ def download_model(source: HubSource, commit: str) -> Path:
         DataError: no such repository or commit, no access, or no safetensors weights there.
         UnavailableError: the hub does not answer.
     """
-    with _errors(source.repository, source.revision):
-        folder = Path(snapshot_download(source.repository, revision=commit, allow_patterns=list(MODEL_FILES)))
+    with _errors(source.repository, commit):
+        folder = Path(
+            snapshot_download(
+                source.repository,
+                revision=commit,
+                allow_patterns=list(MODEL_FILES),
+                ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
+            )
+        )
     if not list(folder.glob("*.safetensors")):
         raise DataError(
             Problem(
@@ -86,7 +93,7 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
         DataError: no such repository, commit, configuration or split, or files that cannot be read.
         UnavailableError: the hub does not answer.
     """
-    with _errors(piece.repository, piece.revision):
+    with _errors(piece.repository, commit):
         try:
             return load_dataset(piece.repository, piece.config, split=piece.split, revision=commit)
         except (DatasetNotFoundError, DataFilesNotFoundError) as error:

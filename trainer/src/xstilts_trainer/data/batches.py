@@ -17,7 +17,7 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 Batch: TypeAlias = dict[str, torch.Tensor]
 """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`: int64 [B, T], in multiple choice
 [B, C, T]. `labels` int64 [B], in tagging [B, T] with UNLABELLED beside the words; in span QA `start_positions` and
-`end_positions` [B]. Texts to embed have no labels."""
+`end_positions` [B]. Unlabelled text has none."""
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 POOL_BATCHES = 50

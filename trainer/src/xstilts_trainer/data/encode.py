@@ -23,7 +23,7 @@ def encode(
     """The features of the examples of one task, all of one type.
 
     Raises:
-        TypeError: retrieval examples, which are two lists of texts (`features.encode_texts`), or mixed types.
+        TypeError: retrieval examples, which no head reads (`retrieval.embeddings` does), or mixed types.
     """
     max_length = hyperparameters.max_length
     match examples[0]:

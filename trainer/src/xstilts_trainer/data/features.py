@@ -82,7 +82,7 @@ def encode_choices(
 
 
 def encode_texts(pieces: PieceTokenizer, texts: Sequence[str], max_length: int) -> Encoded[Feature]:
-    """Sentences to embed (retrieval, mining): one sequence each, no labels."""
+    """Unlabelled text (continued pretraining): one sequence each, no labels."""
     fits = [fitted(pieces, ids, None, max_length) for ids in pieces.ids(texts)]
     features = [Feature(index, (filled,), {}) for index, (filled, _) in enumerate(fits)]
     return Encoded(features, sum(was_cut for _, was_cut in fits))

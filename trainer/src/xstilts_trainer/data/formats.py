@@ -157,7 +157,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "retrieval": retrieval,
     }
 )
-"""Format name -> row -> example. `bucc2018` has three files and no rows of this kind: see `mining.load_corpora`."""
+"""Format name -> row -> example. `bucc2018` has three files and no rows of this kind: see `load.load_corpora`."""
 
 
 def _pair(row: Row, first: str, second: str) -> PairExample:

@@ -35,24 +35,24 @@ def prepare_data(spec: PrepareDataSpec, folder: Path) -> dict[str, Any]:
         DataError: a repository, split, column or language is not there.
         UnavailableError: the hub does not answer.
     """
-    commits: dict[tuple[str, str | None], str] = {}
+    commits: dict[tuple[str, str | None, str | None], str] = {}
     files = {}
     for file in spec.files:
         tables, dropped = [], 0
         for piece in file.slices:
-            branch = (piece.repository, piece.reference)
-            if branch not in commits:
-                commits[branch] = resolve_commit(
+            named = (piece.repository, piece.revision, piece.reference)
+            if named not in commits:
+                commits[named] = resolve_commit(
                     piece.repository, piece.revision, kind="dataset", reference=piece.reference
                 )
-            table, unlabelled = select_rows(load_slice(piece, commits[branch]), piece)
+            table, unlabelled = select_rows(load_slice(piece, commits[named]), piece)
             tables.append(table)
             dropped += unlabelled
         rows = concatenate_datasets(tables)
         _refuse_empty(rows, spec.task, file)
         rows.to_parquet(folder / f"{file.split}.{file.language}.parquet")
         files[f"{file.split}.{file.language}"] = {"rows": len(rows), "droppedWithoutLabel": dropped}
-    sources = [{"repository": name, "commit": commit} for (name, _), commit in commits.items()]
+    sources = [{"repository": name, "commit": commit} for (name, *_), commit in commits.items()]
     return {"sources": sources, "files": files}
 
 
@@ -62,12 +62,17 @@ def select_rows(rows: Dataset, piece: Slice) -> tuple[Dataset, int]:
     Raises:
         DataError: a column that the slice names is not there.
     """
-    needed = {*piece.rename, *filter(None, [piece.language_column, "id" if piece.id_prefix else None])}
+    needed = {*piece.rename, *filter(None, [piece.language_column])}
+    needed |= {"id"} if piece.id_prefix is not None else set()
+    needed |= {"label"} if piece.drop_label is not None else set()
     missing = sorted(needed - set(rows.column_names))
     if missing:
         place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
         raise DataError(
-            Problem(place, f"must have the column {missing[0]}; it has {', '.join(rows.column_names)}")
+            Problem(
+                place,
+                f"must have {', '.join(missing)} among its columns; it has {', '.join(rows.column_names)}",
+            )
         )
     if piece.language_column is not None:
         column, value = piece.language_column, piece.language_value
