@@ -20,7 +20,7 @@ $(UV): locks/uv.txt
 
 .venv/installed: $(UV) locks/dev.txt locks/build.txt core/pyproject.toml operator/pyproject.toml trainer/pyproject.toml
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync -q --python $(BIN)/python --require-hashes locks/dev.txt locks/build.txt
+	$(UV) pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes locks/dev.txt locks/build.txt
 	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e core -e operator -e trainer
 	@touch $@
 

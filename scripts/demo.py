@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--depths", type=int, choices=sorted(EXPERIMENTS), default=1, help="2: with the first 6 layers"
     )
-    file = EXPERIMENTS[parser.parse_args().depths]
+    file = Path(os.path.relpath(EXPERIMENTS[parser.parse_args().depths]))
     if differences := put_inputs(load_experiment(file)):
         versions = ", ".join(
             f"{package} {version(package)}" for package in ("Babel", "Faker", "numpy", "safetensors")
@@ -47,7 +47,7 @@ def main() -> None:
         )
         sys.exit(1)
     program = str(Path(sys.executable).with_name("xstilts"))
-    os.execv(program, [program, "run", "--parallelism", "2", os.path.relpath(file)])  # noqa: S606 - our own program takes over, signals too
+    os.execv(program, [program, "run", "--parallelism", "2", str(file)])  # noqa: S606 - our own program takes over, signals too
 
 
 def put_inputs(experiment: Experiment) -> list[str]:
