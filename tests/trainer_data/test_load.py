@@ -274,7 +274,12 @@ def test_rows_are_labelled_all_or_none(write):
         (
             "train.en.jsonl",
             b"[" * 100_000 + b"\n",
-            "train.en.jsonl: row 1: must be a JSON object, is nested too deeply",
+            "train.en.jsonl: row 1: must be a JSON object, is nested too deeply or holds a number of too many digits",
+        ),
+        (
+            "train.en.jsonl",
+            b'{"premise": "P", "hypothesis": "H", "label": ' + b"1" * 5000 + b"}\n",
+            "train.en.jsonl: row 1: must be a JSON object, is nested too deeply or holds a number of too many digits",
         ),
         (
             "train.en.jsonl",
@@ -389,3 +394,10 @@ def test_an_id_stands_once_in_a_corpus(corpora, write):
         DataError, match=r'corpus_target.zh.jsonl: row 2, column id: must stand once, "en-1" is'
     ):
         load_corpora(corpora, "validation", "zh")
+
+
+def test_a_csv_cell_may_hold_a_long_text(tmp_path):
+    premise = "word " * 40_000
+    (tmp_path / "train.en.csv").write_text(f"premise,hypothesis,label\n{premise},H,0\n", encoding="utf-8")
+    (example,) = load_examples(tmp_path, MNLI, "train", "en")
+    assert example.text == premise

@@ -83,6 +83,8 @@ def test_long_sentences_are_cut_to_the_length_and_to_the_models_own():
     long = " ".join(["w1 w2 w3"] * 30)
     assert torch.equal(*embed(backbone, [long, "w1 w2 w3 w1"], use(max_length=6)))
     embed(backbone, [long], use(max_length=512))  # the model has 40 positions, its tokenizer says 32
+    backbone.tokenizer.model_max_length = int(1e30)  # as where tokenizer_config.json does not say
+    embed(backbone, [long], use(max_length=512))
 
 
 def test_transformers_pooling_is_none_of_retrieval():

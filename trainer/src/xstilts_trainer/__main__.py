@@ -46,6 +46,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except Exception as error:  # noqa: BLE001 - the process ends here: whatever it was, it must be told
         traceback.print_exc()
         result, code = failure(key, error), EXIT_FAILED
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left takes no time: the result is written whole
     try:
         write_result(result_file, result)
     except OSError as error:  # by hand, outside a pod: the artifact is what counts

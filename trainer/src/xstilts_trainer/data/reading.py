@@ -27,6 +27,8 @@ from xstilts_trainer.data.rows import shown
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")
 TEXT_TABLES = (".csv", ".tsv")
 
+csv.field_size_limit(2**31 - 1)  # a cell may hold a long context; the default is 131,072 characters
+
 Values = Mapping[str, Any]
 
 
@@ -80,8 +82,8 @@ def _json_rows(text: str) -> Iterator[Values | str]:
         except json.JSONDecodeError as error:
             yield f"must be a JSON object, was {shown(line)} ({error.msg} at character {error.pos + 1})"
             continue
-        except RecursionError:
-            yield "must be a JSON object, is nested too deeply"
+        except (RecursionError, ValueError):
+            yield "must be a JSON object, is nested too deeply or holds a number of too many digits"
             continue
         yield value if isinstance(value, dict) else f"must be a JSON object, was {shown(value)}"
 

@@ -183,7 +183,7 @@ class Row:
             return value
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise ColumnError(column, f"must be {what} in JSON, was {shown(value)}") from None
 
     @staticmethod

@@ -14,6 +14,7 @@ from xstilts.errors import SpecError
 from xstilts.stage import Pooling, RetrievalUse
 from xstilts_trainer.models.backbone import Backbone
 from xstilts_trainer.models.encoder_model import encode
+from xstilts_trainer.models.lengths import longest_input
 from xstilts_trainer.models.pooling import first_token, masked_mean
 
 BATCH_SIZE = 64
@@ -101,7 +102,11 @@ def _batches(
     encoded = tokenizer(
         [use.prefix + sentence for sentence in sentences],
         truncation=True,
-        max_length=min(use.max_length, tokenizer.model_max_length),
+        max_length=min(
+            use.max_length,
+            tokenizer.model_max_length,  # huge where the tokenizer does not say
+            longest_input(backbone.config) or use.max_length,
+        ),
     )
     lengths = [len(ids) for ids in encoded["input_ids"]]
     order = sorted(range(len(sentences)), key=lambda row: -lengths[row])

@@ -1,4 +1,4 @@
-"""How long an input a model takes."""
+"""Whether a recipe's inputs fit the model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from transformers import PreTrainedConfig
 
 from xstilts.errors import Problem, SpecError
 from xstilts.stage import Hyperparameters
+from xstilts_trainer.models.lengths import longest_input
 
 
 def check_length(config: PreTrainedConfig, recipe: Hyperparameters) -> None:
@@ -22,14 +23,3 @@ def check_length(config: PreTrainedConfig, recipe: Hyperparameters) -> None:
                 f"must be at most {limit}, the model's longest input, was {recipe.max_length}",
             )
         )
-
-
-def longest_input(config: PreTrainedConfig) -> int | None:
-    """The number of tokens that the model has positions for; None where positions are relative (DeBERTa, mT5)."""
-    match config.model_type:
-        case "bert":
-            return int(config.max_position_embeddings)
-        case "xlm-roberta":  # positions are counted from behind the padding id
-            return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
-        case _:
-            return None

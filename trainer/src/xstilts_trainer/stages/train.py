@@ -76,7 +76,11 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         seed=spec.seed,
         validate=_validator(spec, model, sets, pieces, prepare),
         checkpoints=store.checkpoint_dir(stage.key),
-        settings=describe_environment()["versions"],
+        settings={  # a table cut on a CPU does not fit the whole one of a GPU
+            **describe_environment()["versions"],
+            "device": device().type,
+            "embeddingRows": len(rows) if rows else None,
+        },
         progress=progress,
     )
     trainer.run()

@@ -132,6 +132,7 @@ class Trainer:
                 if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                     self._save()
             self._end_epoch(epoch, interrupts)
+        interrupts.check()
 
     def _take_step(self) -> None:
         step = self.state.step

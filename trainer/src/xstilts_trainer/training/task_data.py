@@ -46,13 +46,14 @@ def load_training_sets(
 
     Raises:
         DataError: a file is missing or wrong, or nothing can be held out as asked; all tasks' problems together.
-        SpecError: a selection by data and by a holdout.
+        SpecError: a selection that is by data and by a holdout, or by neither.
     """
     selections: Sequence[Selection] = spec.selection or [Selection()] * len(spec.data)
     sets: dict[str, TrainingSet] = {}
     problems: list[Problem] = []
     for index, (data, selection) in enumerate(zip(spec.data, selections, strict=True)):
-        _check_selection(index, selection)
+        if spec.selection:
+            _check_selection(index, selection)
         try:
             sets[data.task.name] = _load(data, selection, folders, pieces, spec.hyperparameters)
         except DataError as error:
@@ -78,6 +79,8 @@ def token_ids(sets: Iterable[TrainingSet]) -> npt.NDArray[np.int64]:
 def _check_selection(index: int, selection: Selection) -> None:
     if selection.data is not None and selection.holdout is not None:
         raise SpecError(Problem(f"spec.selection[{index}]", "must be data or a holdout, was both"))
+    if selection.data is None and selection.holdout is None:
+        raise SpecError(Problem(f"spec.selection[{index}]", "must be data or a holdout, was neither"))
 
 
 def _load(
