@@ -104,3 +104,14 @@ def test_all_twelve_layers_find_the_translation_of_a_sentence(data_dir):
 
     nearest = (embed("target_sentence") @ embed("source_sentence").T).argmax(1)
     assert (nearest == torch.arange(len(rows))).float().mean() >= 0.94
+
+
+@pytest.mark.slow
+def test_the_english_contrast_loads_too_and_is_lower_cased():
+    folder = ENCODER["minilm"]()
+    model, loading = AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not any(loading.values())
+    assert (len(model.encoder.layer), model.config.hidden_size) == (6, 384)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert len(tokenizer) == 30_522
+    assert tokenizer.tokenize("Café in BERLIN") == ["cafe", "in", "berlin"]
