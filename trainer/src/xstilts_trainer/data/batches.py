@@ -81,10 +81,10 @@ def in_order(batches: Sequence[Indices], outputs: Sequence[Sequence[T]]) -> list
     return [by_feature[index] for index in range(len(by_feature))]
 
 
-def padding_share(lengths: Indices, batches: Sequence[Indices]) -> float:
-    """The share of the batches' places that holds padding, between 0 and 1."""
-    places = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    return 1 - sum(int(lengths[batch].sum()) for batch in batches) / places
+def padding_share(batches: Sequence[Indices]) -> float:
+    """The share of the places that holds padding, between 0 and 1; each batch is given by its features' lengths."""
+    places = sum(len(lengths) * int(lengths.max()) for lengths in batches)
+    return 1 - sum(int(lengths.sum()) for lengths in batches) / places
 
 
 def _stacked(values: Sequence[int | npt.NDArray[np.int32]], length: int) -> Indices:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from xstilts.stage import TrainSpec
-from xstilts_trainer.data.batches import Batch, collate
+from xstilts_trainer.data.batches import Batch, collate, padding_share
 from xstilts_trainer.data.mixing import Mixture
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.training.task_data import TrainingSet
@@ -63,10 +61,5 @@ class Feed:
 
     def padding_share(self) -> float:
         """The share of the first epoch's places that holds padding, between 0 and 1."""
-        lengths = [
-            self._lengths[name][indices]
-            for name, indices in map(self._mixture.batch, range(self.steps_per_epoch))
-        ]
-        return 1 - sum(int(of_batch.sum()) for of_batch in lengths) / sum(
-            len(of_batch) * int(np.max(of_batch)) for of_batch in lengths
-        )
+        batches = map(self._mixture.batch, range(self.steps_per_epoch))
+        return padding_share([self._lengths[name][indices] for name, indices in batches])
