@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xstilts.local.schedule import BAD, GOOD, State, block, ready, required
+from xstilts.local.schedule import BAD, GOOD, State, block, chain_lengths, ready, required
 from xstilts.stage import Kind, Stage
 
 
@@ -47,6 +47,53 @@ def test_only_descendants_of_a_failure_are_blocked(stages: list[Stage], failing:
         else:
             assert states[stage.key] is State.BLOCKED
             assert any(states[parent] in BAD for parent in stage.parents.values())
+
+
+@given(graphs(), st.data())
+def test_the_longest_chain_starts_first_and_never_before_its_parents(
+    stages: list[Stage], data: st.DataObject
+) -> None:
+    states = dict.fromkeys((stage.key for stage in stages), State.WAITING)
+    by_key = {stage.key: stage for stage in stages}
+    order = list(by_key)
+    while startable := ready(stages, states):
+        lengths = chain_lengths(stages, states)
+        assert startable == sorted(startable, key=lambda key: (-lengths[key], order.index(key)))
+        for stage in stages:
+            if states[stage.key] is State.WAITING:
+                assert all(lengths[parent] >= lengths[stage.key] for parent in stage.parents.values())
+        for key in startable:
+            assert all(states[parent] is State.DONE for parent in by_key[key].parents.values())
+        states[data.draw(st.sampled_from(startable))] = State.DONE
+    assert set(states.values()) == {State.DONE}
+
+
+def test_a_chain_is_measured_by_the_trainings_that_it_still_waits_for() -> None:
+    def stage(key: str, kind: Kind, *parents: str) -> Stage:
+        return Stage(key=key, kind=kind, parents={parent: parent for parent in parents}, spec={})
+
+    stages = [
+        stage("model", Kind.PREPARE),
+        stage("alone", Kind.TRAIN, "model"),
+        stage("scores alone", Kind.EVALUATE, "alone"),
+        stage("first", Kind.TRAIN, "model"),
+        stage("second", Kind.TRAIN, "first"),
+        stage("scores second", Kind.EVALUATE, "second"),
+    ]
+    states = dict.fromkeys((stage.key for stage in stages), State.WAITING)
+    assert chain_lengths(stages, states) == {
+        "model": 2,
+        "alone": 1,
+        "scores alone": 0,
+        "first": 2,
+        "second": 1,
+        "scores second": 0,
+    }
+    states["model"] = State.DONE
+    assert ready(stages, states) == ["first", "alone"]
+    states |= {"first": State.DONE, "alone": State.DONE}
+    assert ready(stages, states) == ["second", "scores alone"]
+    assert chain_lengths(stages, states | {"second": State.CACHED})["first"] == 0
 
 
 @given(graphs(), st.sets(st.integers(0, 11).map(str)))

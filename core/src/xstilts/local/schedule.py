@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from xstilts.stage import Kind, Stage
@@ -40,14 +40,30 @@ def required(stages: Iterable[Stage], cached: Collection[str]) -> frozenset[str]
     return frozenset(needed)
 
 
-def ready(stages: Iterable[Stage], states: Mapping[str, State]) -> list[str]:
-    """The waiting stages whose parents are all there, in the plan's order."""
-    return [
+def ready(stages: Sequence[Stage], states: Mapping[str, State]) -> list[str]:
+    """The waiting stages whose parents are all there, the longest chain first; of equals in the order of `stages`.
+
+    So a run does not end with one long chain on one core while the others have nothing to do.
+    """
+    chains = chain_lengths(stages, states)
+    startable = [
         stage.key
         for stage in stages
         if states.get(stage.key) is State.WAITING
         and all(states[parent] in GOOD for parent in stage.parents.values())
     ]
+    return sorted(startable, key=lambda key: -chains[key])
+
+
+def chain_lengths(stages: Sequence[Stage], states: Mapping[str, State]) -> dict[str, int]:
+    """For each stage how many trainings wait one after the other, itself and what needs it; `stages` come parents first."""
+    lengths = {stage.key: 0 for stage in stages}
+    for stage in reversed(stages):
+        if states.get(stage.key) is State.WAITING:
+            lengths[stage.key] += stage.kind is Kind.TRAIN
+            for parent in stage.parents.values():
+                lengths[parent] = max(lengths[parent], lengths[stage.key])
+    return lengths
 
 
 def block(stages: Iterable[Stage], states: Mapping[str, State]) -> dict[str, State]:
