@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,16 +18,23 @@ from xstilts_trainer.models.lengths import longest_input
 from xstilts_trainer.models.pooling import first_token, masked_mean
 
 BATCH_SIZE = 64
+Embed = Callable[[Sequence[str]], Tensor]
 
 
 @torch.inference_mode()
-def embed(backbone: Backbone, sentences: Sequence[str], use: RetrievalUse) -> Tensor:
+def embed(
+    backbone: Backbone,
+    sentences: Sequence[str],
+    use: RetrievalUse,
+    embedded: Callable[[int], None] = lambda _count: None,
+) -> Tensor:
     """Vectors [S, H] of S sentences, each of length 1, on the encoder's device.
 
     `hidden_states[use.layer]` is pooled over all tokens that are not padding, special ones included (as XTREME and
     jiant do), or taken at the first token. Equal sentences get equal vectors, bit for bit, and the order of the
     sentences does not matter: each distinct one is embedded once, beside others of its length. Longer ones are cut
-    to `use.max_length` pieces or the model's own limit. The encoder is left in evaluation mode.
+    to `use.max_length` pieces or the model's own limit. The encoder is left in evaluation mode. `embedded` is told after
+    each batch how many more of the distinct sentences have their vector.
 
     Raises:
         SpecError: the encoder has no such layer, or the pooling is transformers' own.
@@ -46,7 +53,15 @@ def embed(backbone: Backbone, sentences: Sequence[str], use: RetrievalUse) -> Te
             else first_token(hidden)
         )
         vectors[rows] = normalize(pooled, dim=-1)
+        embedded(len(rows))
     return vectors[[distinct[sentence] for sentence in sentences]]
+
+
+def embed_once(sentences: Iterable[str], embed: Embed) -> Embed:
+    """The same as `embed` for any of the sentences, of which each distinct one is embedded now, in one pass."""
+    rows = {sentence: row for row, sentence in enumerate(dict.fromkeys(sentences))}
+    vectors = embed(list(rows))
+    return lambda wanted: vectors[[rows[sentence] for sentence in wanted]]
 
 
 def hidden_state(backbone: Backbone, inputs: Mapping[str, Tensor], layer: int) -> Tensor:

@@ -7,15 +7,15 @@ margin "ratio", but for two faults there: the threshold is set between scores th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from xstilts_trainer.data.examples import Corpora, Sentence
+from xstilts_trainer.retrieval.embeddings import Embed
 from xstilts_trainer.retrieval.neighbours import Neighbours, nearest
 
-Embed = Callable[[Sequence[str]], Tensor]
 Pair = tuple[str, str]
 NEIGHBOURHOOD = 4
 
@@ -34,7 +34,7 @@ def mine(corpora: Corpora, embed: Embed, neighbourhood: int = NEIGHBOURHOOD) -> 
     A text that a corpus holds more than once takes part in the search as one sentence, and its pairs are dropped after
     it: which of its ids would be meant cannot be known.
     """
-    sources, targets = _texts(corpora.sources), _texts(corpora.targets)
+    sources, targets = distinct_texts(corpora.sources), distinct_texts(corpora.targets)
     found = candidates(embed(list(sources)), embed(list(targets)), neighbourhood)
     source_ids, target_ids = list(sources.values()), list(targets.values())
     return {
@@ -44,7 +44,7 @@ def mine(corpora: Corpora, embed: Embed, neighbourhood: int = NEIGHBOURHOOD) -> 
     }
 
 
-def _texts(sentences: Iterable[Sentence]) -> Mapping[str, str | None]:
+def distinct_texts(sentences: Iterable[Sentence]) -> Mapping[str, str | None]:
     """Distinct texts in the order of their first row, with their id, or None where there are several."""
     ids: dict[str, str | None] = {}
     for sentence in sentences:

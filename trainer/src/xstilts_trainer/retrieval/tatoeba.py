@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from torch import Tensor
+from collections.abc import Sequence
 
 from xstilts_trainer.data.examples import RetrievalExample
+from xstilts_trainer.retrieval.embeddings import Embed
 from xstilts_trainer.retrieval.neighbours import nearest
-
-Embed = Callable[[Sequence[str]], Tensor]
 
 
 def english_order(examples: Sequence[RetrievalExample]) -> list[int]:

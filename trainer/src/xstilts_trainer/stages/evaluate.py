@@ -17,7 +17,7 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import device
 from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
-from xstilts_trainer.evaluation.retrieve import load_sentences, predict_pairs
+from xstilts_trainer.evaluation.retrieve import count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
 from xstilts_trainer.models.backbone import encoder_folder, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -82,13 +82,13 @@ def _predict_by_vectors(
     sentences = {data.task.name: load_sentences(data, sources.folders[data.role]) for data in wanted}
     backbone = load_backbone(encoder_folder(sources.model), spec.model.family)
     EncoderModel(backbone, {}).to(device())
-    count = _Count(progress, sum(map(len, sentences.values())))
+    count = _Count(progress, sum(count_texts(held) + len(held) for held in sentences.values()))
     outcome: Outcome = {}
     for data in wanted:
         name = data.task.name
         outcome[name] = {}
-        for language, of_language in sentences[name].items():
-            outcome[name][language] = predict_pairs(backbone, of_language, spec.retrieval)
+        for language, predictions in predict_pairs(backbone, sentences[name], spec.retrieval, count):
+            outcome[name][language] = predictions
             count.scores[name] = mean_score(outcome[name], data.task.metric)
             count(1)
     return outcome
