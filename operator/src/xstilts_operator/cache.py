@@ -1,0 +1,232 @@
+"""What is known of the cluster: the newest version seen of every object, and where it is looked up by.
+
+Filled by watch events, by full lists and by the answers to the operator's own writes, in any order: the version of
+an object decides which of two is newer, and what has been deleted once never comes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from xstilts_operator.actions import Object, Resource
+from xstilts_operator.names import STAGE_LABEL
+from xstilts_operator.trim import trimmed
+
+_JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+_TOMBSTONES: Final = (
+    20_000  # UIDs; an event that comes later than so many deletions is mended by the next full list
+)
+_PLANS: Final = 64  # thawed plans that are kept
+
+Name = tuple[str, str]  # namespace, name
+
+
+@dataclass(frozen=True)
+class Change:
+    """An object before and after, as far as the cache knew and knows it; None: not there."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    old: Object | None
+    new: Object | None
+
+
+class Cache:
+    """The objects, by kind and name. What it returns is shared: read it, never change it.
+
+    `thaw` reads a plan out of its ConfigMap.
+    """
+
+    def __init__(self, thaw: Callable[[Object], Any]) -> None:
+        self._objects: dict[Resource, dict[Name, Object]] = {resource: {} for resource in Resource}
+        self._indexes: dict[tuple[Resource, str], dict[Any, dict[Name, None]]] = {}
+        self._buried: OrderedDict[str, None] = OrderedDict()
+        self._needs: dict[Name, tuple[str, set[Name]]] = {}  # experiment -> its UID and the stages it needs
+        self._needed: dict[Name, dict[Name, None]] = {}  # stage -> the experiments that need it
+        self._thaw = thaw
+        self._plans: OrderedDict[str, Any] = OrderedDict()  # UID of the ConfigMap -> plan
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The object of this name, or None."""
+        return self._objects[resource].get((namespace, name))
+
+    def list(self, resource: Resource, namespace: str | None = None) -> tuple[Object, ...]:
+        """All objects of a kind, in one namespace or in all."""
+        objects = self._objects[resource]
+        return tuple(obj for (home, _), obj in objects.items() if namespace in (None, home))
+
+    def stages_of_experiment(self, uid: str) -> tuple[Object, ...]:
+        """The stages that name the experiment of this UID among their owners."""
+        return self._found(Resource.STAGE, "owner", uid)
+
+    def children_of_stage(self, namespace: str, name: str) -> tuple[Object, ...]:
+        """The stages that name this one among their parents."""
+        return self._found(Resource.STAGE, "parent", (namespace, name))
+
+    def jobs_of_stage(self, namespace: str, name: str) -> tuple[Object, ...]:
+        """The Jobs of all attempts of a stage."""
+        return self._found(Resource.JOB, "stage", (namespace, name))
+
+    def pods_of_stage(self, namespace: str, name: str) -> tuple[Object, ...]:
+        """The pods of all attempts of a stage."""
+        return self._found(Resource.POD, "stage", (namespace, name))
+
+    def jobs_of_experiment(self, uid: str) -> tuple[Object, ...]:
+        """The Jobs that an experiment owns itself: its lookups and reports."""
+        return self._found(Resource.JOB, "owner", uid)
+
+    def pods_of_job(self, namespace: str, name: str) -> tuple[Object, ...]:
+        """The pods that the Job of this name has made."""
+        return self._found(Resource.POD, "job", (namespace, name))
+
+    def workload_of_job(self, uid: str) -> Object | None:
+        """Kueue's Workload of the Job of this UID."""
+        return next(iter(self._found(Resource.WORKLOAD, "owner", uid)), None)
+
+    def plan_of(self, namespace: str, name: str) -> Any | None:
+        """The plan in the ConfigMap of this name, or None where there is no such ConfigMap.
+
+        Raises:
+            Whatever `thaw` does where somebody has put another thing there.
+        """
+        config_map = self.get(Resource.CONFIG_MAP, namespace, name)
+        if config_map is None:
+            return None
+        uid = config_map["metadata"]["uid"]
+        if uid not in self._plans:
+            self._plans[uid] = self._thaw(config_map)
+        self._plans.move_to_end(uid)
+        while len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[uid]
+
+    def experiments_needing(self, namespace: str, name: str) -> tuple[Object, ...]:
+        """The experiments that are there and whose plans name this stage."""
+        experiments = self._objects[Resource.EXPERIMENT]
+        return tuple(
+            experiments[experiment]
+            for experiment in self._needed.get((namespace, name), ())
+            if experiment in experiments
+            and experiments[experiment]["metadata"]["uid"] == self._needs[experiment][0]
+        )
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def index_plan(self, uid: str, namespace: str, name: str, stages: Iterable[str]) -> None:
+        """Remember that the experiment needs these stages, besides those it needed before: grids only grow."""
+        experiment = (namespace, name)
+        if experiment in self._needs and self._needs[experiment][0] != uid:
+            self._forget_plan(experiment)
+        _, needs = self._needs.setdefault(experiment, (uid, set()))
+        for stage in stages:
+            needs.add((namespace, stage))
+            self._needed.setdefault((namespace, stage), {})[experiment] = None
+
+    def upsert(self, resource: Resource, obj: Object) -> Change | None:
+        """Take in an object as it is or was; None if that is nothing new."""
+        new = trimmed(resource, obj)
+        name, uid = _name(new), new["metadata"]["uid"]
+        old = self._objects[resource].get(name)
+        if uid in self._buried or (old is not None and _version(new) <= _version(old)):
+            return None
+        if old is not None and old["metadata"]["uid"] != uid:
+            self._bury(old["metadata"]["uid"])
+        self._put(resource, name, old, new)
+        return Change(resource, *name, old, new)
+
+    def delete(self, resource: Resource, obj: Object) -> Change | None:
+        """Take in that this very object (its UID counts) is gone; None if that was known."""
+        metadata = obj["metadata"]
+        name = (metadata.get("namespace", ""), metadata["name"])
+        self._bury(metadata["uid"])
+        old = self._objects[resource].get(name)
+        if old is None or old["metadata"]["uid"] != metadata["uid"]:
+            return None
+        self._put(resource, name, old, None)
+        return Change(resource, *name, old, None)
+
+    def replace_all(
+        self, resource: Resource, objects: Iterable[Object], version: str, namespace: str | None = None
+    ) -> tuple[Change, ...]:
+        """Take in a full list made at a version: also that what it leaves out and is no newer is gone."""
+        changes: list[Change | None] = []
+        listed: set[str] = set()
+        for obj in objects:
+            listed.add(obj["metadata"]["uid"])
+            changes.append(self.upsert(resource, obj))
+        for (home, _), old in list(self._objects[resource].items()):
+            unlisted = old["metadata"]["uid"] not in listed and _version(old) <= int(version)
+            if unlisted and namespace in (None, home):
+                changes.append(self.delete(resource, old))
+        return tuple(change for change in changes if change is not None)
+
+    # -- within -------------------------------------------------------------------------------------------------
+
+    def _found(self, resource: Resource, index: str, value: Any) -> tuple[Object, ...]:
+        objects = self._objects[resource]
+        return tuple(objects[name] for name in self._indexes.get((resource, index), {}).get(value, ()))
+
+    def _put(self, resource: Resource, name: Name, old: Object | None, new: Object | None) -> None:
+        before = _index_values(resource, old) if old is not None else set()
+        after = _index_values(resource, new) if new is not None else set()
+        for index, value in before - after:
+            members = self._indexes[resource, index][value]
+            del members[name]
+            if not members:
+                del self._indexes[resource, index][value]
+        for index, value in after - before:
+            self._indexes.setdefault((resource, index), {}).setdefault(value, {})[name] = None
+        if new is not None:
+            self._objects[resource][name] = new
+            return
+        del self._objects[resource][name]
+        if resource is Resource.EXPERIMENT:
+            self._forget_plan(name)
+
+    def _forget_plan(self, experiment: Name) -> None:
+        _, needs = self._needs.pop(experiment, ("", set()))
+        for stage in needs:
+            needing = self._needed[stage]
+            del needing[experiment]
+            if not needing:
+                del self._needed[stage]
+
+    def _bury(self, uid: str) -> None:
+        self._buried[uid] = None
+        self._plans.pop(uid, None)
+        while len(self._buried) > _TOMBSTONES:
+            self._buried.popitem(last=False)
+
+
+def _name(obj: Object) -> Name:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _version(obj: Object) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def _index_values(resource: Resource, obj: Object) -> set[tuple[str, Any]]:
+    """The names of the indexes that find this object, each with the value that it is found by."""
+    metadata = obj["metadata"]
+    namespace = metadata.get("namespace", "")
+    values: set[tuple[str, Any]] = {
+        ("owner", owner["uid"]) for owner in metadata.get("ownerReferences") or () if "uid" in owner
+    }
+    labels = metadata.get("labels") or {}
+    if STAGE_LABEL in labels:
+        values.add(("stage", (namespace, labels[STAGE_LABEL])))
+    if resource is Resource.POD and _JOB_NAME_LABEL in labels:
+        values.add(("job", (namespace, labels[_JOB_NAME_LABEL])))
+    if resource is Resource.STAGE:
+        spec = obj.get("spec")
+        parents = spec.get("parentStages") if isinstance(spec, Mapping) else None
+        for parent in parents if isinstance(parents, list) else ():
+            values.add(("parent", (namespace, str(parent))))
+    return values
