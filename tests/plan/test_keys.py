@@ -201,3 +201,21 @@ def test_every_spec_is_whole_and_gives_its_key_again(make, base):
         if form is not None:
             again = form.model_validate(deepcopy(stage.spec))
             assert again.model_dump(mode="json", exclude_none=True) == stage.spec
+
+
+def test_another_mark_stands_in_the_keys_of_what_is_not_pinned_and_in_no_other(make, base):
+    spec = base()
+    spec["models"] += [{"name": "hub", "pretrained": "FacebookAI/xlm-roberta-base"}]
+    spec["tasks"][0]["data"] = "store://mnli"
+    experiment = make(**spec)
+    own, first, second = (plan(experiment, mark) for mark in (None, "unpinned:1-2-3", "unpinned:4-5-6"))
+    pinned = {one.key for one in own.stages if not one.unpinned}
+    assert pinned
+    assert keys(own) & keys(first) == keys(first) & keys(second) == pinned
+    assert [one.unpinned for one in first.stages] == [one.unpinned for one in own.stages]
+    assert keys(plan(experiment, "unpinned:grid")) != keys(own) == keys(plan(experiment))
+
+
+def test_a_mark_that_would_not_be_known_as_one_is_refused(make):
+    with pytest.raises(ValueError, match="must begin with 'unpinned:'"):
+        plan(make(), "1-2-3")

@@ -31,14 +31,19 @@ Sources = Mapping[str, Origin]  # by role
 Tuned = tuple[Hyperparameters, ...]  # of one training: more than one with a sweep
 
 
-def plan(experiment: Experiment) -> Plan:
+def plan(experiment: Experiment, mark: str | None = None) -> Plan:
     """Plan an experiment.
+
+    Args:
+        experiment: what is asked for.
+        mark: what stands in the keys of sources that have no commit or digest, beginning with `unpinned:`. None is
+            made of the experiment's name, so that a file has one plan; on a cluster it holds the experiment's UID.
 
     Raises:
         SpecError: it cannot run, or it names a path (`xstilts run` makes inputs of the store of them first); all
             problems together.
     """
-    grid = _Grid(resolve(experiment), experiment.spec.training)
+    grid = _Grid(resolve(experiment, mark), experiment.spec.training)
     for model in grid.resolved.models:
         for intermediate in grid.resolved.intermediates:
             for seed in experiment.spec.seeds:

@@ -46,8 +46,8 @@ class Resolved:
     tasks: Mapping[str, ResolvedTask]
 
 
-def resolve(experiment: Experiment) -> Resolved:
-    """Resolve an experiment.
+def resolve(experiment: Experiment, mark: str | None = None) -> Resolved:
+    """Resolve an experiment; `mark` is its mark for what is not pinned, if not its own.
 
     Raises:
         SpecError: it cannot run, or it names a path of a machine; all problems together.
@@ -55,7 +55,7 @@ def resolve(experiment: Experiment) -> Resolved:
     problems = [*check(experiment), *paths(experiment)]
     if problems:
         raise SpecError(*problems)
-    spec, hub = experiment.spec, Hub.of(experiment)
+    spec, hub = experiment.spec, Hub.of(experiment, mark)
     said = {task.name: task for task in spec.tasks}
     tasks = {name: resolve_task(said.get(name, TaskSpec(name=name)), hub) for name in _named(experiment)}
     targets = tuple(tasks[target.task] for target in spec.targets)

@@ -40,11 +40,17 @@ class Hub:
     revisions: Mapping[str, str]
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Hub:
-        """The hub of an experiment."""
+    def of(cls, experiment: Experiment, mark: str | None = None) -> Hub:
+        """The hub of an experiment; its mark is `unpinned:<namespace>/<name>` where none is given.
+
+        Raises:
+            ValueError: the mark would not be known as one (`is_unpinned`).
+        """
         metadata = experiment.metadata
-        mark = f"{UNPINNED}{metadata.namespace or 'default'}/{metadata.name}"
-        return cls(mark, experiment.spec.data_revisions)
+        own = f"{UNPINNED}{metadata.namespace or 'default'}/{metadata.name}"
+        if mark is not None and not is_unpinned(mark):
+            raise ValueError(f"a mark must begin with {UNPINNED!r}, was {mark!r}")
+        return cls(mark or own, experiment.spec.data_revisions)
 
     def model(self, repository: str, revision: str | None, family: Family) -> Stage:
         """The stage that fetches a model."""
