@@ -1,7 +1,8 @@
 """`python -m xstilts_trainer STAGE.json`: run one stage, locally and in a pod alike.
 
 Environment: XSTILTS_STORE (the store's root), XSTILTS_NAMESPACE, XSTILTS_RESULT (default /dev/termination-log),
-XSTILTS_PROGRESS (a file, optional), OMP_NUM_THREADS. Exit codes: 0 done; 42 interrupted, saved, resume me; 64 the spec
+XSTILTS_PROGRESS (a file, optional), OMP_NUM_THREADS; XSTILTS_NODES, XSTILTS_NODE_RANK, XSTILTS_RANKS_PER_NODE and
+XSTILTS_MASTER where several processes train together (see `xstilts_trainer.ranks`). Exit codes: 0 done; 42 interrupted, saved, resume me; 64 the spec
 or the data is wrong, do not retry; 1 anything else.
 """
 
@@ -15,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, Problem, SpecError, UserError
+from xstilts.stage import Kind
 from xstilts.store import Store
 from xstilts_trainer.progress import Progress
+from xstilts_trainer.ranks import RANK, Ranks, run_ranks
 from xstilts_trainer.result import failure, result_of, write_result
-from xstilts_trainer.stages import read_stage, run_stage
+from xstilts_trainer.stages import read_stage, run_rank, run_stage
 
 TERMINATION_LOG = "/dev/termination-log"
 
@@ -26,14 +29,23 @@ TERMINATION_LOG = "/dev/termination-log"
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the stage of the file that is named; returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a KeyboardInterrupt where we are
-    progress = Progress.from_environment(environment)
+    is_first = environment.get(RANK, "0") == "0"
+    progress = Progress.from_environment(environment) if is_first else Progress()
     result_file = Path(environment.get("XSTILTS_RESULT", TERMINATION_LOG))
     key = ""
     try:
         store = open_store(environment)
         stage = read_stage(stage_file(arguments))
         key = stage.key
-        manifest = run_stage(stage, store, progress)
+        ranks = Ranks.from_environment(environment)
+        if RANK in environment:
+            manifest = run_rank(stage, store, progress)
+            if manifest is None:
+                return 0  # rank 0 tells the result
+        elif ranks.size > 1 and stage.kind is Kind.TRAIN:
+            return run_ranks(ranks, arguments, environment, result_file)
+        else:
+            manifest = run_stage(stage, store, progress)
         result = result_of(manifest, store)
         code = 0
     except KeyboardInterrupt:

@@ -106,8 +106,11 @@ class TaggingHead(Head):
         return logits
 
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Mean cross-entropy over the labelled positions."""
-        return cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=IGNORED)
+        """Mean cross-entropy over the labelled positions; 0 for a batch without any."""
+        labels = batch["labels"].flatten()
+        if not (labels != IGNORED).any():
+            return logits.sum() * 0
+        return cross_entropy(logits.flatten(0, 1), labels, ignore_index=IGNORED)
 
 
 class SpanHead(Head):

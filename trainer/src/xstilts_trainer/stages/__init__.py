@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -21,6 +21,9 @@ from xstilts.stage import (
 from xstilts.store import Manifest, Store
 from xstilts_trainer.environment import describe_environment, make_deterministic, threads
 from xstilts_trainer.progress import Progress
+
+if TYPE_CHECKING:
+    from xstilts_trainer.training.group import Group
 
 
 def read_stage(file: Path) -> Stage:
@@ -43,8 +46,14 @@ def read_stage(file: Path) -> Stage:
     return stage
 
 
-def run_stage(stage: Stage, store: Store, progress: Progress) -> Manifest:
+def run_stage(stage: Stage, store: Store, progress: Progress, group: Group | None = None) -> Manifest:
     """Do a stage, or find that it is done; of two processes at one stage, one does it and the other waits.
+
+    Args:
+        stage: what to do.
+        store: holds its parents, and gets its output.
+        progress: is told how far it is.
+        group: where several processes train together, which wait to hear whether there is work: this one is rank 0.
 
     Raises:
         UserError: the spec, its data or its parents are not what the stage needs.
@@ -52,23 +61,50 @@ def run_stage(stage: Stage, store: Store, progress: Progress) -> Manifest:
     """
     manifest = store.lookup(stage.key)
     if manifest is not None:
+        _tell(group, work=False)
         return manifest
     with store.lock(stage.key):
         manifest = store.lookup(stage.key)
+        _tell(group, work=manifest is None)
         if manifest is not None:
             return manifest
         began = time.monotonic()
         environment = describe_environment()
         with store.write(stage, environment) as draft:
             try:
-                environment |= _work(stage, store, draft.path, progress)
+                environment |= _work(stage, store, draft.path, progress, group)
             except ValidationError as error:
                 raise _spec_error(error, "spec.") from None
             environment["seconds"] = round(time.monotonic() - began, 3)
         return draft.manifest
 
 
-def _work(stage: Stage, store: Store, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_rank(stage: Stage, store: Store, progress: Progress) -> Manifest | None:
+    """Do one process' part of a training that several share (see `xstilts_trainer.ranks`); None but for rank 0.
+
+    Raises:
+        UserError: as `run_stage`.
+        KeyboardInterrupt: one of them was asked to end; what was done is saved.
+    """
+    make_deterministic(threads())
+    from xstilts_trainer.training.group import joined_group  # noqa: PLC0415 - see _work
+
+    with joined_group() as group:
+        if group.rank == 0:
+            return run_stage(stage, store, progress, group)
+        if group.broadcast(value=False):
+            _work(stage, store, Path(), progress, group)  # rank 0 alone writes
+        return None
+
+
+def _tell(group: Group | None, *, work: bool) -> None:
+    if group is not None:
+        group.broadcast(work)
+
+
+def _work(
+    stage: Stage, store: Store, folder: Path, progress: Progress, group: Group | None
+) -> dict[str, Any]:
     """Write the stage's outputs into a folder; returns what the manifest's environment says of them.
 
     The kinds are imported where they run: torch takes seconds, and a stage that is done needs none of it.
@@ -86,8 +122,9 @@ def _work(stage: Stage, store: Store, folder: Path, progress: Progress) -> dict[
             train_spec = TrainSpec.model_validate(stage.spec)
             make_deterministic(threads())
             from xstilts_trainer.stages.train import train  # noqa: PLC0415
+            from xstilts_trainer.training.group import Group  # noqa: PLC0415
 
-            return train(train_spec, stage, store, folder, progress)
+            return train(train_spec, stage, store, folder, progress, group or Group())
         case Kind.EVALUATE:
             evaluate_spec = EvaluateSpec.model_validate(stage.spec)
             make_deterministic(threads())

@@ -28,7 +28,8 @@ from xstilts_trainer.stages.lengths import check_length
 from xstilts_trainer.stages.sources import DEV, Sources, fetch_sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed
-from xstilts_trainer.training.loop import AnyFeed, Trainable, Trainer, Validate
+from xstilts_trainer.training.group import Group, Trainable
+from xstilts_trainer.training.loop import AnyFeed, Trainer, Validate
 from xstilts_trainer.training.masking import Masking
 from xstilts_trainer.training.optimiser import learning_rate
 from xstilts_trainer.training.record import dev_record, loss_curve, task_records
@@ -43,8 +44,12 @@ from xstilts_trainer.training.text_feed import (
 )
 
 
-def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: Progress) -> dict[str, Any]:
+def train(
+    spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: Progress, group: Group
+) -> dict[str, Any]:
     """Write `encoder/`, `heads/`, `heads.json`, `dev.json` and `training.json`; returns what the manifest records.
+
+    All processes of the group end with the same weights, and rank 0 alone writes them.
 
     All data is read and checked before the first step.
 
@@ -80,10 +85,14 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
             **describe_environment()["versions"],
             "device": device().type,
             "embeddingRows": len(rows) if rows else None,
+            "processes": group.size,
         },
         progress=progress,
+        group=group,
     )
     trainer.run()
+    if group.rank > 0:
+        return {}
     trained.cpu()
     if rows:
         recipe = spec.hyperparameters
@@ -101,7 +110,8 @@ def train(spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: P
         "loss": loss_curve(trainer.state.losses),
     }
     _write_json(folder / "training.json", training)
-    hardware = describe_hardware(torch.get_num_threads())  # a continued run keeps its checkpoint's threads
+    # a continued run keeps its checkpoint's threads
+    hardware = {**describe_hardware(torch.get_num_threads()), "processes": group.size}
     return {"seed": spec.seed, "hardware": hardware, "sources": dict(sources.digests)}
 
 

@@ -10,14 +10,14 @@ from types import FrameType
 
 
 class Interrupts:
-    """Whether the process was asked to end."""
+    """Whether the process was asked to end (`asked`)."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = False
 
     def ask(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         """Ask for the end; a signal handler."""
-        self._asked = True
+        self.asked = True
 
     def check(self) -> None:
         """Called where work can be saved.
@@ -25,7 +25,7 @@ class Interrupts:
         Raises:
             KeyboardInterrupt: the end was asked for.
         """
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
 
 

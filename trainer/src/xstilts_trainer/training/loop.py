@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import Hyperparameters
-from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from xstilts_trainer.training.feed import Feed, StepBatch
+from xstilts_trainer.training.group import Group, Trainable
 from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
 from xstilts_trainer.training.optimiser import (
     clip_gradients,
@@ -28,11 +29,10 @@ from xstilts_trainer.training.optimiser import (
 )
 from xstilts_trainer.training.randomness import seed_torch
 from xstilts_trainer.training.selection import DevScores, best_epoch
-from xstilts_trainer.training.text_feed import InterleavedFeed, TasksAndText
+from xstilts_trainer.training.text_feed import InterleavedFeed
 
 CHECKPOINT_SECONDS = 600.0
 
-Trainable: TypeAlias = EncoderModel | TasksAndText
 AnyFeed: TypeAlias = Feed | InterleavedFeed
 Validate = Callable[[Callable[[], None]], DevScores]
 """Scores the model on dev; calls its argument between batches."""
@@ -73,6 +73,7 @@ class Trainer:
         checkpoints: Path,
         settings: Mapping[str, Any],
         progress: Progress,
+        group: Group,
     ) -> None:
         """Prepare a run.
 
@@ -85,6 +86,8 @@ class Trainer:
             checkpoints: the folder of this stage's checkpoints.
             settings: what may change bits (versions): a checkpoint of other settings is not continued.
             progress: is told each step.
+            group: the processes that train together: each computes its share of every batch, and rank 0 alone scores
+                dev and writes checkpoints.
         """
         self._model = model
         self._feed = feed
@@ -94,6 +97,8 @@ class Trainer:
         self._folder = checkpoints
         self._settings = dict(settings)
         self._progress = progress
+        self._group = group
+        self._loss = group.loss(model)
         self._optimiser = make_optimiser(model, hyperparameters)
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._saved = time.monotonic()
@@ -127,24 +132,27 @@ class Trainer:
         for epoch in range(len(self.state.epochs), self._hyperparameters.epochs):
             self._model.train()
             while self.state.step < (epoch + 1) * self._feed.steps_per_epoch:
-                interrupts.check()
+                self._check(interrupts)
                 self._take_step()
                 if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                     self._save()
             self._end_epoch(epoch, interrupts)
-        interrupts.check()
+        self._check(interrupts)
+
+    def _check(self, interrupts: Interrupts) -> None:
+        """End at the same step in all processes, whichever was asked to."""
+        if self._group.any(interrupts.asked):
+            raise KeyboardInterrupt
 
     def _take_step(self) -> None:
         step = self.state.step
         chosen = self._feed.batch(step)
-        seed_torch(self._seed, "step", step)
+        seed_torch(self._seed, "step", step, *self._group.purpose)
         set_learning_rate(self._optimiser, learning_rate(self._hyperparameters, step, self.steps))
         self._optimiser.zero_grad()
-        loss = self._model.loss(chosen.task, chosen.batch)
-        value = loss.item()
+        value = self._loss.backward(chosen.task, chosen.batch)
         if not math.isfinite(value):
             raise DataError(_not_finite("loss", step, value, chosen))
-        loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
         norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
         if not math.isfinite(norm):
             raise DataError(_not_finite("gradients' norm", step, norm, chosen))
@@ -158,7 +166,7 @@ class Trainer:
         scores: DevScores = {}
         if self._validate is not None:
             self._model.eval()
-            scores = self._validate(interrupts.check)
+            scores = self._scores(self._validate, interrupts)
             self._metrics["dev"] = fmean(scores.values())
             self._progress.note(f"epoch {epoch + 1}: dev {self._metrics['dev']:.2f}")
         self.state.epochs.append(scores)
@@ -168,7 +176,20 @@ class Trainer:
         last = epoch + 1 == self._hyperparameters.epochs
         self.state.best = {} if last or self._validate is None else _copy(_weights(self._model))
 
+    def _scores(self, validate: Validate, interrupts: Interrupts) -> DevScores:
+        """Rank 0's scores, in all processes; None is sent where it was asked to end meanwhile."""
+        scores: DevScores | None = None
+        if self._group.rank == 0:
+            with suppress(KeyboardInterrupt):
+                scores = validate(interrupts.check)
+        scores = self._group.broadcast(scores)
+        if scores is None:
+            raise KeyboardInterrupt
+        return scores
+
     def _save(self) -> None:
+        if self._group.rank != 0:
+            return
         tensors = {
             **{f"model/{name}": tensor for name, tensor in _weights(self._model).items()},
             **{f"best/{name}": tensor for name, tensor in self.state.best.items()},
@@ -190,7 +211,7 @@ class Trainer:
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        checkpoint = load_checkpoint(self._folder)
+        checkpoint = self._checkpoint()
         if checkpoint is None:
             return
         if checkpoint.state["settings"] != self._settings:
@@ -214,6 +235,17 @@ class Trainer:
             checkpoint.step, checkpoint.state["losses"], checkpoint.state["epochs"], groups["best"]
         )
         self._progress.note(f"continuing after step {checkpoint.step} of {self.steps}")
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Rank 0's last checkpoint, in all processes: the others may see another file system."""
+        found = load_checkpoint(self._folder) if self._group.rank == 0 else None
+        if self._group.size == 1:
+            return found
+        plain = self._group.broadcast(None if found is None else (found.step, dict(found.state)))
+        if plain is None:
+            return None
+        tensors = self._group.broadcast_tensors(dict(found.tensors) if found else None)
+        return Checkpoint(plain[0], tensors, plain[1])
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

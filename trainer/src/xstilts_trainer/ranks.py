@@ -1,0 +1,127 @@
+"""The processes of a stage that trains on several devices or nodes: who they are, and what their exit codes come to.
+
+PID 1 of a pod is always `python -m xstilts_trainer`: it starts one process a device here, passes SIGTERM on, waits for
+them, and ends with the code that says most: 64 if any rank did, else 42, else 1.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, Problem, SpecError
+
+PORT = 29_500  # of rank 0, between pods; on one node any free one is taken
+RANK = "XSTILTS_RANK"
+POLL_SECONDS = 0.2
+LAST_WORDS_SECONDS = 60.0  # what the others have, once one has failed: they wait for it and can save nothing
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of one stage: `per_node` on each of `nodes`, of which this is number `node`."""
+
+    nodes: int = 1
+    node: int = 0
+    per_node: int = 1
+    master: str = "127.0.0.1"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Ranks:
+        """What XSTILTS_NODES, XSTILTS_NODE_RANK, XSTILTS_RANKS_PER_NODE and XSTILTS_MASTER (a host) say.
+
+        Raises:
+            SpecError: a number that is none, or a node that is not among them.
+        """
+        nodes = _number(environment, "XSTILTS_NODES", 1)
+        node = _number(environment, "XSTILTS_NODE_RANK", 0)
+        if node >= nodes:
+            raise SpecError(Problem("XSTILTS_NODE_RANK", f"must be below XSTILTS_NODES, {nodes}, was {node}"))
+        per_node = _number(environment, "XSTILTS_RANKS_PER_NODE", 1)
+        return cls(nodes, node, per_node, environment.get("XSTILTS_MASTER", cls.master))
+
+    @property
+    def size(self) -> int:
+        """All processes, of all nodes."""
+        return self.nodes * self.per_node
+
+    def environment(self, local: int, port: int) -> dict[str, str]:
+        """What the process number `local` of this node is told."""
+        return {
+            RANK: str(self.node * self.per_node + local),
+            "XSTILTS_LOCAL_RANK": str(local),
+            "XSTILTS_WORLD_SIZE": str(self.size),
+            "XSTILTS_RENDEZVOUS": f"tcp://{self.master}:{port}",
+        }
+
+
+def run_ranks(ranks: Ranks, arguments: Sequence[str], environment: Mapping[str, str], result: Path) -> int:
+    """Run this node's processes to their end; the result is that of the one whose exit code is returned."""
+    port = PORT if ranks.nodes > 1 else _free_port()
+    with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as temporary:
+        results = [Path(temporary, str(local)) for local in range(ranks.per_node)]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "xstilts_trainer", *arguments],
+                env={**environment, **ranks.environment(local, port), "XSTILTS_RESULT": str(file)},
+            )
+            for local, file in enumerate(results)
+        ]
+        codes = _wait(processes)
+        code = combined(codes)
+        file = results[codes.index(code)] if code in codes else results[0]
+        if file.is_file():
+            result.write_bytes(file.read_bytes())
+    return code
+
+
+def combined(codes: Iterable[int]) -> int:
+    """The exit code of a stage whose processes have ended with these: 0 only if all of them are done."""
+    ended = set(codes)
+    for code in (EXIT_INVALID, EXIT_INTERRUPTED):
+        if code in ended:
+            return code
+    return EXIT_FAILED if ended - {0} else 0
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    def forward(number: int, _frame: FrameType | None) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    deadline: float | None = None
+    try:
+        while any(process.poll() is None for process in processes):
+            codes = [process.returncode for process in processes if process.returncode is not None]
+            if deadline is None and set(codes) - {0, EXIT_INTERRUPTED}:
+                deadline = time.monotonic() + LAST_WORDS_SECONDS
+            if deadline is not None and time.monotonic() > deadline:
+                for process in processes:
+                    process.kill()
+            time.sleep(POLL_SECONDS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return [process.returncode for process in processes]
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) < min(default, 1):
+        raise SpecError(Problem(name, f"must be a whole number of at least {min(default, 1)}, was {text!r}"))
+    return int(text)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

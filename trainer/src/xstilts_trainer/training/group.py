@@ -1,0 +1,148 @@
+"""The processes that train one model together: each takes its share of every batch, and all take the same step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeAlias, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from xstilts_trainer.data.batches import Batch
+from xstilts_trainer.environment import device
+from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.models.heads import IGNORED
+from xstilts_trainer.ranks import RANK
+from xstilts_trainer.training.text_feed import TasksAndText
+
+Trainable: TypeAlias = EncoderModel | TasksAndText
+T = TypeVar("T")
+# Others wait while rank 0 waits for another process at the same stage, or scores dev: a dead one is noticed at once.
+TIMEOUT = timedelta(days=1)
+
+
+class Group:
+    """The processes of a stage. One alone computes as if there were no group, bit for bit."""
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    @property
+    def purpose(self) -> tuple[str | int, ...]:
+        """What the processes' random numbers differ by: nothing for rank 0."""
+        return ("rank", self.rank) if self.rank else ()
+
+    def broadcast(self, value: T) -> T:
+        """Rank 0's value, in all of them; it is anything that can be pickled, and small."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+    def any(self, fact: bool) -> bool:  # noqa: FBT001 - as the builtin
+        """Whether it holds in any of them."""
+        return self.sum(float(fact)) > 0
+
+    def broadcast_tensors(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        """Rank 0's tensors (on the CPU), in all of them."""
+        shapes = self.broadcast(
+            {name: (tensor.shape, tensor.dtype) for name, tensor in (tensors or {}).items()}
+        )
+        if self.size == 1:
+            return tensors or {}
+        received = {}
+        for name, (shape, dtype) in shapes.items():
+            received[name] = tensors[name].contiguous() if tensors else torch.empty(shape, dtype=dtype)
+            dist.broadcast(received[name], src=0)
+        return received
+
+    def loss(self, model: Trainable) -> GroupLoss:
+        """What computes the loss of a batch, and in its backward pass the gradients of the whole group."""
+        return GroupLoss(model, self)
+
+    def sum(self, value: float) -> float:
+        """The sum of all processes' values, the same in each."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)
+        dist.all_reduce(total)
+        return float(total)
+
+
+class GroupLoss:
+    """The mean loss of a batch over its labels, whichever process holds their rows."""
+
+    def __init__(self, model: Trainable, group: Group) -> None:
+        self._model = model
+        self._group = group
+        self._wrapped: nn.Module = _Forward(model)
+        if group.size > 1:
+            # heads of the other tasks get no gradient in a step
+            self._wrapped = DistributedDataParallel(self._wrapped, find_unused_parameters=True)
+
+    def backward(self, task: str, batch: Batch) -> float:
+        """Compute loss and gradients of a whole batch; returns the loss, the same in all processes."""
+        if self._group.size == 1:
+            loss = self._model.loss(task, batch)
+            value = loss.item()
+            loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
+            return value
+        share, mine = self._share(batch)
+        terms = label_count(share) if mine else 0
+        total = self._group.sum(terms)
+        loss = self._wrapped(task, share)
+        # the wrapper takes the mean over processes: undone, and weighted by the labels of each
+        (loss * (terms * self._group.size / max(total, 1))).backward()
+        return self._group.sum(loss.item() * terms) / max(total, 1)
+
+    def _share(self, batch: Batch) -> tuple[Batch, bool]:
+        """Every so manieth row; where there are fewer rows than processes, a row that does not count."""
+        rows = slice(self._group.rank, None, self._group.size)
+        share = {name: tensor[rows] for name, tensor in batch.items()}
+        if len(next(iter(share.values()))):
+            return share, True
+        return {name: tensor[:1] for name, tensor in batch.items()}, False
+
+
+class _Forward(nn.Module):
+    """The loss as a module's forward pass, which is what torch wraps."""
+
+    def __init__(self, model: Trainable) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, task: str, batch: Batch) -> Tensor:
+        return self.model.loss(task, batch)
+
+
+def label_count(batch: Batch) -> int:
+    """Over how many labels the loss of a batch is the mean: examples, or tokens that carry one."""
+    if "labels" in batch:
+        return int((batch["labels"] != IGNORED).sum())
+    return len(batch["start_positions"])
+
+
+@contextmanager
+def joined_group(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
+    """The group that the environment names (see `xstilts_trainer.ranks`); alone without one."""
+    if RANK not in environment:
+        yield Group()
+        return
+    rank, size = int(environment[RANK]), int(environment["XSTILTS_WORLD_SIZE"])
+    if device().type == "cuda":
+        torch.cuda.set_device(int(environment["XSTILTS_LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if device().type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, init_method=environment["XSTILTS_RENDEZVOUS"], rank=rank, world_size=size, timeout=TIMEOUT
+    )
+    try:
+        yield Group(rank, size)
+    finally:
+        dist.destroy_process_group()
