@@ -125,6 +125,30 @@ def test_checkpoints_survive_a_failure_and_go_with_the_artifact(store, stage):
     assert not folder.exists()
 
 
+def test_checkpoints_follow_their_stage_to_another_machine(place, stage, tmp_path, monkeypatch):
+    first = place.store()
+    folder = first.checkpoint_dir(stage.key)
+    for step in ("1", "2", "3"):
+        (folder / f"{step}.safetensors").write_text(f"weights {step}")
+        (folder / f"{step}.json").write_text(f"state {step}")
+        for path in folder.glob("1.*") if step == "3" else ():
+            path.unlink()
+        first.keep_checkpoints(stage.key)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other machine"))
+    second = place.store()
+    there = second.checkpoint_dir(stage.key)
+    kept = {f"{step}.{name}" for step in "23" for name in ("json", "safetensors")}
+    assert {path.name for path in there.iterdir()} == kept
+    assert (there / "3.safetensors").read_text() == "weights 3"
+    (there / "3.json").write_text("written again")
+    second.keep_checkpoints(stage.key)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "third machine"))
+    assert (place.store().checkpoint_dir(stage.key) / "3.json").read_text() == "written again"
+    save(second, stage)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "fourth machine"))
+    assert not list(place.store().checkpoint_dir(stage.key).iterdir())
+
+
 def test_a_removed_artifact_is_gone(place, store, stage):
     save(store, stage)
     store.remove(stage.key)

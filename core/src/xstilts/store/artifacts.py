@@ -130,17 +130,26 @@ class Store:
                 self._backend.publish(folder, aside, manifest)
                 self._explain(aside, "another writer had finished this stage with other outputs")
             draft._manifest = stored  # noqa: SLF001 - the store alone finishes a draft
-        shutil.rmtree(self.checkpoint_dir(stage.key), ignore_errors=True)
+        shutil.rmtree(self._backend.work / _checkpoints(stage.key), ignore_errors=True)
+        self._backend.keep(_checkpoints(stage.key))
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """One process at a time inside; the others wait. Ends with its process."""
         return self._backend.lock(_artifact(key).folder)
 
     def checkpoint_dir(self, key: str) -> Path:
-        """A local folder for a stage's checkpoints: it survives a crash, and goes when the artifact is written."""
-        folder = self._backend.work / layout.CHECKPOINTS / _artifact(key).folder
+        """A local folder with a stage's checkpoints, those too that another machine has kept.
+
+        It survives a crash, and goes when the artifact is written.
+        """
+        folder = self._backend.work / _checkpoints(key)
         folder.mkdir(parents=True, exist_ok=True)
+        self._backend.recall(_checkpoints(key))
         return folder
+
+    def keep_checkpoints(self, key: str) -> None:
+        """Bring the checkpoints to where another machine finds them; after every change of their folder."""
+        self._backend.keep(_checkpoints(key))
 
     def keys(self) -> Iterator[str]:
         """The keys that the store holds something for, whole or not, sorted."""
@@ -307,6 +316,10 @@ def _artifact(key: str) -> _Place[Manifest]:
     return _Place(
         layout.artifact(key), lambda text: read_manifest(text, key), f"artifact {key}", "run its stage again"
     )
+
+
+def _checkpoints(key: str) -> str:
+    return f"{layout.CHECKPOINTS}/{_artifact(key).folder}"
 
 
 def _input(ref: InputRef) -> _Place[InputManifest]:

@@ -36,6 +36,16 @@ class Backend(Protocol):
     def work(self) -> Path:
         """The local folder for drafts and checkpoints; it survives a crash."""
 
+    def keep(self, folder: str) -> None:
+        """Make what is kept of a folder of `work` equal to what is in it now, so that another machine can recall it.
+
+        Raises:
+            UnavailableError: the place does not answer.
+        """
+
+    def recall(self, folder: str) -> None:
+        """Bring into a folder of `work` what was kept of it and is not there: nothing where machines share `work`."""
+
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """Bring a draft's files to a folder, and their manifest last; all or, for a reader, nothing.
 

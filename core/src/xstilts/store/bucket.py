@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from xstilts.canonical import sha256_hex
+from xstilts.errors import UnavailableError
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
 from xstilts.store.files import damage
@@ -29,6 +31,7 @@ class Bucket:
         self._leases = Leases(objects, layout.LOCKS, times)
         self._copies = cache / "store"
         self._work = cache / "work" / sha256_hex(identity.encode())[:16]
+        self._kept: dict[str, tuple[int, int]] = {}  # path -> size and time of the file that was uploaded
 
     def listing(self, folder: str) -> dict[str, int]:
         """See Backend."""
@@ -49,8 +52,36 @@ class Bucket:
 
     @property
     def work(self) -> Path:
-        """See Backend. It lies in this machine's cache: a checkpoint does not follow its stage to another machine."""
+        """See Backend. It lies in this machine's cache."""
         return self._work
+
+    def keep(self, folder: str) -> None:
+        """See Backend. A JSON file goes last: what it describes is there before it."""
+        try:
+            self._mirror(folder, {path.name: path for path in _visible(self._work / folder)})
+        except self._objects.failures as error:
+            raise UnavailableError(f"store: {folder} could not be written: {error}") from error
+
+    def _mirror(self, folder: str, files: Mapping[str, Path]) -> None:
+        for name in sorted(files, key=lambda name: (name.endswith(".json"), name)):
+            path, state = f"{folder}/{name}", files[name].stat()
+            if self._kept.get(path) != (state.st_size, state.st_mtime_ns):
+                self._objects.replace(files[name], path)
+                self._kept[path] = (state.st_size, state.st_mtime_ns)
+        for name in self._objects.listing(folder).keys() - files.keys():
+            self._objects.delete(f"{folder}/{name}")
+
+    def recall(self, folder: str) -> None:
+        """See Backend."""
+        local = self._work / folder
+        local.mkdir(parents=True, exist_ok=True)
+        here = {path.name for path in _visible(local)}
+        with tempfile.TemporaryDirectory(dir=local, prefix=".download-") as scratch:
+            for name in sorted(self._objects.names(folder)):
+                if name not in here:
+                    with suppress(FileNotFoundError):  # another process has newer ones
+                        self._objects.download(f"{folder}/{name}", Path(scratch, name))
+                        Path(scratch, name).replace(local / name)
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""
@@ -106,6 +137,12 @@ class Bucket:
     def committing(self, folder: str) -> AbstractContextManager[None]:
         """See Backend."""
         return self._leases.ensure(_lease(folder))
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_file() and not layout.is_hidden(path.name)]
 
 
 def _lease(folder: str) -> str:

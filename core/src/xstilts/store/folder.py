@@ -65,6 +65,12 @@ class Folder:
         """See Backend. The same file system, so that a draft can be renamed to its place."""
         return self._base
 
+    def keep(self, folder: str) -> None:
+        """See Backend. Every machine that mounts the folder sees `work`."""
+
+    def recall(self, folder: str) -> None:
+        """See Backend."""
+
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""
         target = self._base / folder

@@ -58,6 +58,8 @@ def discard(backend: Backend, item: Unneeded) -> None:
         backend.remove(item.folder)
     else:
         shutil.rmtree(backend.work / item.work, ignore_errors=True)
+        if item.kind == "checkpoint":
+            backend.keep(item.work)
         draft_lock(backend.work / item.work).unlink(missing_ok=True)
 
 
@@ -70,7 +72,12 @@ def _stray_work(backend: Backend, keys: Collection[str], now: datetime) -> Itera
     for draft in _folders(backend.work / layout.DRAFTS):
         if not is_held(draft_lock(draft)):
             yield Unneeded("draft", draft.name, _local_size(draft), work=f"{layout.DRAFTS}/{draft.name}")
-    for checkpoint in _folders(backend.work / layout.CHECKPOINTS):
+    here = _folders(backend.work / layout.CHECKPOINTS)
+    for key in backend.names(layout.CHECKPOINTS):
+        if key not in keys and key not in {folder.name for folder in here}:
+            folder = f"{layout.CHECKPOINTS}/{key}"
+            yield Unneeded("checkpoint", key, _size(backend, folder), folder=folder)
+    for checkpoint in here:
         if checkpoint.name not in keys and now - _last_write(checkpoint) > CHECKPOINT_FOR:
             work = f"{layout.CHECKPOINTS}/{checkpoint.name}"
             yield Unneeded("checkpoint", checkpoint.name, _local_size(checkpoint), work=work)

@@ -63,6 +63,10 @@ class Objects:
         """Write a local file's bytes as an object that was not there; FileExistsError where it was."""
         self._files.put_file(str(source), self._path(path), mode="create")
 
+    def replace(self, source: Path, path: str) -> None:
+        """Write a local file's bytes as an object, over what was there."""
+        self._files.put_file(str(source), self._path(path))
+
     def download(self, path: str, target: Path) -> None:
         """Write an object's bytes to a local file; FileNotFoundError where there is none."""
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,7 @@ def train(
         seed=spec.seed,
         validate=_validator(spec, model, sets, pieces, prepare),
         checkpoints=store.checkpoint_dir(stage.key),
+        keep=lambda: store.keep_checkpoints(stage.key),
         settings={  # a table cut on a CPU does not fit the whole one of a GPU
             **describe_environment()["versions"],
             "device": device().type,

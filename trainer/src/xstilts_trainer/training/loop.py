@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xstilts.errors import DataError, Problem
+from xstilts.errors import DataError, Problem, UserError
 from xstilts.stage import Hyperparameters
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -71,6 +71,7 @@ class Trainer:
         seed: int,
         validate: Validate | None,
         checkpoints: Path,
+        keep: Callable[[], None],
         settings: Mapping[str, Any],
         progress: Progress,
         group: Group,
@@ -84,6 +85,7 @@ class Trainer:
             seed: of dropout.
             validate: scores the dev set; None keeps the last epoch.
             checkpoints: the folder of this stage's checkpoints.
+            keep: brings the folder to where another machine finds it; called when it has changed.
             settings: what may change bits (versions): a checkpoint of other settings is not continued.
             progress: is told each step.
             group: the processes that train together: each computes its share of every batch, and rank 0 alone scores
@@ -95,6 +97,7 @@ class Trainer:
         self._seed = seed
         self._validate = validate
         self._folder = checkpoints
+        self._keep = keep
         self._settings = dict(settings)
         self._progress = progress
         self._group = group
@@ -208,6 +211,10 @@ class Trainer:
             "threads": torch.get_num_threads(),
         }
         save_checkpoint(self._folder, Checkpoint(self.state.step, tensors, state))
+        try:
+            self._keep()
+        except UserError as error:
+            self._progress.note(f"this checkpoint is on this machine alone: {error}")
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
