@@ -26,6 +26,10 @@ KIND_LABEL: Final = (
     f"{GROUP}/kind"  # on TransferStages, Jobs and pods: the stage's kind, or lookup, or report
 )
 EXPERIMENT_LABEL: Final = f"{GROUP}/experiment"  # on lookup and report Jobs and plans: the experiment's name; on attempts: the payer's
+STAGE_ANNOTATION: Final = (
+    f"{GROUP}/stage.json"  # on pods of a stage: the stage itself, which the trainer reads as a file
+)
+OUTPUTS_ANNOTATION: Final = f"{GROUP}/outputs.json"  # on pods of a report: what it must find in the store
 PLAN_LABEL: Final = f"{GROUP}/plan"  # on lookup and report Jobs: the plan that they are about
 
 
@@ -40,10 +44,10 @@ def job_name(stage: str, attempt: int) -> str:
 
 
 def plan_name(experiment: str, uid: str, content: str) -> str:
-    """The ConfigMap that holds an experiment's plan. `content` is the digest of what it holds."""
-    return f"{experiment[:40].rstrip('-')}-plan-{digest([uid, content])[:12]}"
+    """The ConfigMap that holds an experiment's plan. `content` is the digest of what it holds. At most 46 characters."""
+    return f"{experiment[:28].rstrip('-')}-plan-{digest([uid, content])[:12]}"
 
 
 def companion_name(plan: str, role: str) -> str:
-    """The lookup or report Job of a plan (`role`)."""
-    return f"{plan[:50].rstrip('-')}-{role}"
+    """The lookup or report Job of a plan. With a role of up to 15 characters it leaves room for a pod's index."""
+    return f"{plan}-{role}"

@@ -75,14 +75,14 @@ class PodSettings(Model):
     """What all pods of stages, lookups and reports have in common.
 
     `user` is their user and group, and the group of the store's volume; None leaves it to the image and the cluster
-    (OpenShift sets its own). `default_memory` is of stages whose experiment asks for none; `companion_*` are of lookups
-    and reports.
+    (OpenShift sets its own). `default_memory` is of stages whose experiment asks for none, `scratch` the size of their
+    temporary files; `companion_*` are of lookups and reports.
     """
 
     service_account: DottedName = "default"
     user: Annotated[int, Field(ge=1)] | None = 10001
     default_memory: Quantity = "8Gi"
-    scratch: Quantity = "10Gi"  # the pod's own temporary files
+    scratch: Quantity = "50Gi"
     companion_cpu: Count = 1
     companion_memory: Quantity = "1Gi"
     grace_seconds: Seconds = 300
@@ -99,21 +99,9 @@ class HubSettings(Model):
 
 
 class ProgressSettings(Model):
-    """The progress server as pods reach it: `address` is the https address of its Service, None switches it off."""
+    """The progress server: `address` is the https address of its Service as pods reach it, None switches it off."""
 
     address: Annotated[str, Field(pattern=r"^https://[^\s/]+$", max_length=512)] | None = None
-    ca_config_map: DottedName = "xstilts-ca"
-    ca_key: str = "ca.crt"
-
-    def url(self, namespace: str, stage: str) -> str:
-        """Where the pods of a TransferStage report to.
-
-        Raises:
-            ValueError: there is no progress server.
-        """
-        if self.address is None:
-            raise ValueError("progress is switched off: there is no address")
-        return f"{self.address}{progress_path(namespace, stage)}"
 
 
 class AttemptSettings(Model):
@@ -184,13 +172,3 @@ class Settings(Model):
     def stores_of(self, namespace: str) -> tuple[str, ...]:
         """The names of the stores that a namespace may use, sorted: for messages."""
         return tuple(sorted(name for name, store in self.stores.items() if store.serves(namespace)))
-
-
-def progress_path(namespace: str, stage: str) -> str:
-    """The path of a TransferStage's status at the progress server."""
-    return f"/namespaces/{namespace}/transferstages/{stage}/status"
-
-
-def progress_audience(namespace: str, stage: str) -> str:
-    """The audience of the token with which the pods of one TransferStage report, and of no other."""
-    return f"xstilts.dev/progress/{namespace}/{stage}"

@@ -1,0 +1,400 @@
+"""An experiment's plan, frozen: what was accepted stands in an immutable ConfigMap, and stages come from there alone.
+
+So an upgrade with other defaults changes no key of an experiment that is under way. The document is plain JSON, packed
+(`base64 -d | gunzip`): the manifest without what may be edited, every stage with its title and cells, and the stage
+that answers each cell. Its name is made of its content, so that it cannot be exchanged for another.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from xstilts.canonical import canonical_json, sha256_hex
+from xstilts.catalogue.recipes import RECIPE_VERSION
+from xstilts.local.titles import title
+from xstilts.plan import Cell, Naive, Plan, PlannedStage, plan
+from xstilts.plan.sources import UNPINNED
+from xstilts.spec import Experiment
+from xstilts.stage import Kind, Stage
+from xstilts_operator.actions import Object
+from xstilts_operator.names import (
+    API_VERSION,
+    EXPERIMENT_LABEL,
+    MANAGED_BY,
+    MANAGER,
+    plan_name,
+    stage_name,
+)
+
+PLAN_SCHEMA: Final = "xstilts.dev/plan/v1"
+PLAN_FILE: Final = "plan.json.gz"  # the ConfigMap's key
+STAGES_LIMIT: Final = 5_000
+STAGE_LIMIT: Final = 100_000  # bytes of one stage: it travels as an annotation of its pods
+PACKED_LIMIT: Final = 1_000_000  # bytes; a ConfigMap holds 1 MiB
+UNPACKED_LIMIT: Final = 64_000_000  # bytes; what a made-up ConfigMap may make of our memory
+
+# What may be edited while an experiment runs is no part of what was accepted.
+_SCHEDULING: Final = {
+    "resources",
+    "queue_name",
+    "parallelism",
+    "budget",
+    "suspend",
+    "retry_failed_at",
+    "active_deadline_seconds",
+    "ttl_seconds_after_finished",
+}
+_WRITTEN: Final[dict[str, Any]] = {
+    "api_version": True,
+    "kind": True,
+    "metadata": {"name", "namespace"},
+    "spec": True,
+}
+
+
+class PlanError(Exception):
+    """A plan that cannot be made or read; `reason` is that of the experiment's condition."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenStage:
+    """A stage of a plan, without its spec.
+
+    Attributes:
+        key: the stage's key.
+        name: the TransferStage's name.
+        kind: what it does.
+        parents: role -> key.
+        title: for people.
+        tasks: what it prepares, trains on or scores.
+        cells: the cells that need it, as indices of `PlanDocument.cells`.
+        unpinned: whether it belongs to this experiment alone.
+    """
+
+    key: str
+    name: str
+    kind: Kind
+    parents: Mapping[str, str]
+    title: str
+    tasks: tuple[str, ...]
+    cells: tuple[int, ...]
+    unpinned: bool
+
+
+@dataclass(frozen=True)
+class PlanDocument:
+    """A plan as it was accepted. Light: the stages themselves stay packed until they are asked for.
+
+    Attributes:
+        name: the experiment's name.
+        namespace: where it lives.
+        store: the name of its store.
+        version: of xstilts, when it was planned.
+        recipe_version: of the catalogue, when it was planned.
+        image: the trainer's image, when it was planned: a record, stages run with the administrator's of today.
+        manifest: the experiment as it was written, without what may be edited.
+        stages: by key, parents first.
+        cells: the grid, in the experiment's order.
+        evaluations: for each cell the key of the stage that holds its scores.
+        content: the digest of all of it.
+        packed: all of it.
+    """
+
+    name: str
+    namespace: str
+    store: str
+    version: str
+    recipe_version: int
+    image: str
+    manifest: Mapping[str, Any] = field(repr=False)
+    stages: Mapping[str, FrozenStage] = field(repr=False)
+    cells: tuple[Cell, ...] = field(repr=False)
+    evaluations: Mapping[Cell, str] = field(repr=False)
+    content: str
+    packed: bytes = field(repr=False)
+
+    def models(self, stage: FrozenStage) -> frozenset[str]:
+        """The models of the experiment whose cells need a stage."""
+        return frozenset(self.cells[index].model for index in stage.cells)
+
+    def of_kind(self, kind: Kind) -> tuple[FrozenStage, ...]:
+        """The stages of a kind, in the plan's order."""
+        return tuple(stage for stage in self.stages.values() if stage.kind is kind)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, FrozenStage]:
+        """The stages by the TransferStage's name."""
+        return {stage.name: stage for stage in self.stages.values()}
+
+    def texts(self) -> dict[str, str]:
+        """Key -> the stage as canonical JSON, unpacked now."""
+        return {
+            one["stage"]["key"]: canonical_json(one["stage"]).decode()
+            for one in _parsed(_text(self.packed))["stages"]
+        }
+
+    def experiment(self) -> Experiment:
+        """The experiment as it was accepted; what may be edited has its default.
+
+        Raises:
+            ValidationError: this version cannot read what another one has accepted.
+        """
+        return Experiment.model_validate(self.manifest)
+
+    def plan(self) -> Plan:
+        """The core's plan, for results and reports; it has no report stage."""
+        document = _parsed(_text(self.packed))
+        return Plan(
+            name=self.name,
+            namespace=self.namespace,
+            stages=tuple(
+                PlannedStage(
+                    stage=Stage.model_validate(one["stage"]),
+                    labels=frozenset(self.cells[index] for index in one["cells"]),
+                    unpinned=one["unpinned"],
+                )
+                for one in document["stages"]
+            ),
+            evaluations=self.evaluations,
+            naive=Naive(**document["naive"]),
+        )
+
+    def covers(self, experiment: Experiment) -> bool:
+        """Whether an experiment asks for what was accepted: it differs at most in what may be edited."""
+        try:
+            accepted = self.experiment()
+        except ValidationError:
+            return self.manifest == _manifest(experiment)
+        return _grid(accepted) == _grid(experiment)
+
+
+def accept(experiment: Experiment, uid: str, image: str, before: PlanDocument | None = None) -> PlanDocument:
+    """The plan of an experiment: the one that was accepted before, where it covers it, else a new one.
+
+    Args:
+        experiment: checked, in its namespace.
+        uid: of the TransferExperiment: it stands in the keys of what is not pinned.
+        image: of the trainer.
+        before: the plan that its stages come from so far. A new one must hold every preparation and training of it.
+
+    Raises:
+        SpecError: the experiment cannot be planned.
+        PlanError: PlanTooLarge, or PlanUnsupported where this version would make other stages of what was accepted.
+    """
+    if before is not None and before.covers(experiment):
+        return before
+    document = _freeze(experiment, uid, image)
+    if before is not None:
+        _refuse_other_stages(before, document)
+    return document
+
+
+def config_map(document: PlanDocument, uid: str) -> Object:
+    """The ConfigMap that holds a plan, owned by its experiment."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": plan_name(document.name, uid, document.content),
+            "namespace": document.namespace,
+            "labels": {MANAGED_BY: MANAGER, EXPERIMENT_LABEL: document.name},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "TransferExperiment",
+                    "name": document.name,
+                    "uid": uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "immutable": True,
+        "binaryData": {PLAN_FILE: base64.b64encode(document.packed).decode()},
+    }
+
+
+def thaw(obj: Object) -> PlanDocument:
+    """The plan in a ConfigMap.
+
+    Raises:
+        PlanError: it holds no plan that this version can read, or not the one that it is named after.
+    """
+    try:
+        metadata = obj["metadata"]
+        document = unpack(base64.b64decode(obj["binaryData"][PLAN_FILE], validate=True))
+        uids = [owner["uid"] for owner in metadata["ownerReferences"]]
+    except (KeyError, TypeError, binascii.Error):
+        raise _unreadable("it has no plan or no owner") from None
+    names = {plan_name(document.name, uid, document.content) for uid in uids}
+    if metadata["name"] not in names or metadata["namespace"] != document.namespace:
+        raise _unreadable("it holds another plan than its name says")
+    return document
+
+
+def unpack(packed: bytes) -> PlanDocument:
+    """The plan in the bytes of a ConfigMap's file.
+
+    Raises:
+        PlanError: this version cannot read it.
+    """
+    try:
+        text = _text(packed)
+        document = _parsed(text)
+        metadata, spec = document["experiment"]["metadata"], document["experiment"]["spec"]
+        store = spec.get("store", {}).get("name", "default")
+        stages = [_frozen(one, store) for one in document["stages"]]
+        cells = tuple(Cell(*cell) for cell in document["cells"])
+        evaluations = dict(zip(cells, (stages[index].key for index in document["evaluations"]), strict=True))
+        return PlanDocument(
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            store=store,
+            version=document["version"],
+            recipe_version=document["recipeVersion"],
+            image=document["image"],
+            manifest=document["experiment"],
+            stages={stage.key: stage for stage in stages},
+            cells=cells,
+            evaluations=evaluations,
+            content=sha256_hex(text),
+            packed=packed,
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _unreadable(f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def _freeze(experiment: Experiment, uid: str, image: str) -> PlanDocument:
+    planned = plan(experiment, mark=f"{UNPINNED}{uid}")
+    stages = [one for one in planned.stages if one.stage.kind is not Kind.REPORT]
+    if len(stages) > STAGES_LIMIT:
+        raise PlanError(
+            "PlanTooLarge",
+            f"an experiment must have at most {STAGES_LIMIT:,} stages, was {len(stages):,}; make several of it",
+        )
+    for one in stages:
+        size = len(one.stage.to_json())
+        if size > STAGE_LIMIT:
+            raise PlanError(
+                "PlanTooLarge",
+                f"the stage '{title(one)}' must be at most {STAGE_LIMIT:,} bytes of JSON, was {size:,}: "
+                "it names too many files or languages",
+            )
+    index = {cell: number for number, cell in enumerate(planned.cells())}
+    numbers = {one.key: number for number, one in enumerate(stages)}
+    text = canonical_json(
+        {
+            "schema": PLAN_SCHEMA,
+            "version": version("xstilts"),
+            "recipeVersion": RECIPE_VERSION,
+            "image": image,
+            "experiment": _manifest(experiment),
+            "stages": [
+                {
+                    "stage": one.stage.model_dump(mode="json"),
+                    "title": title(one),
+                    "cells": sorted(index[cell] for cell in one.labels),
+                    "unpinned": one.unpinned,
+                }
+                for one in stages
+            ],
+            "cells": [[cell.model, cell.intermediate, cell.target, cell.seed] for cell in index],
+            "evaluations": [numbers[key] for key in planned.evaluations.values()],
+            "naive": asdict(planned.naive),
+        }
+    )
+    packed = gzip.compress(text, mtime=0)
+    if len(packed) > PACKED_LIMIT or len(text) > UNPACKED_LIMIT:
+        raise PlanError(
+            "PlanTooLarge",
+            f"a plan must be at most {PACKED_LIMIT:,} bytes, packed, was {len(packed):,}; make several experiments",
+        )
+    return unpack(packed)
+
+
+def _manifest(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as it was written, without what may be edited."""
+    document = experiment.model_dump(
+        mode="json", exclude_unset=True, include=_WRITTEN, exclude={"spec": _SCHEDULING}
+    )
+    document["metadata"].setdefault("namespace", "default")
+    return document
+
+
+def _grid(experiment: Experiment) -> dict[str, Any]:
+    return experiment.spec.model_dump(exclude=_SCHEDULING)
+
+
+def _frozen(one: Mapping[str, Any], store: str) -> FrozenStage:
+    stage = one["stage"]
+    kind, spec = Kind(stage["kind"]), stage["spec"]
+    data = spec.get("data", ())
+    named = [spec["task"]] if "task" in spec else [rows["task"]["name"] for rows in data]
+    return FrozenStage(
+        key=stage["key"],
+        name=stage_name(stage["key"], kind, store),
+        kind=kind,
+        parents=dict(stage["parents"]),
+        title=one["title"],
+        tasks=tuple(sorted(set(named))),
+        cells=tuple(one["cells"]),
+        unpinned=one["unpinned"],
+    )
+
+
+def _text(packed: bytes) -> bytes:
+    """The document's bytes.
+
+    Raises:
+        ValueError: they are not packed, or more than we take.
+    """
+    try:
+        opened = zlib.decompressobj(wbits=31)
+        text = opened.decompress(packed, UNPACKED_LIMIT)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not opened.eof:
+        raise ValueError("it is cut short, or too large")
+    return text
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict) or document.get("schema") != PLAN_SCHEMA:
+        raise ValueError(f"it is not of schema {PLAN_SCHEMA}")
+    return document
+
+
+def _refuse_other_stages(before: PlanDocument, document: PlanDocument) -> None:
+    kept = {stage.key for stage in before.stages.values() if stage.kind in {Kind.PREPARE, Kind.TRAIN}}
+    other = kept - document.stages.keys()
+    if other:
+        raise PlanError(
+            "PlanUnsupported",
+            f"it was planned by version {before.version} (recipes {before.recipe_version}); version "
+            f"{document.version} (recipes {document.recipe_version}) would do {len(other)} of its {len(kept)} "
+            "preparations and trainings otherwise, so that new cells could not be compared with old ones: take them "
+            "out again, and make a new experiment for them",
+        )
+
+
+def _unreadable(why: str) -> PlanError:
+    return PlanError(
+        "PlanUnsupported",
+        f"the plan's ConfigMap must hold a plan that version {version('xstilts')} can read, does not ({why}); make the "
+        "experiment anew, what the store has is kept",
+    )
