@@ -1,0 +1,125 @@
+"""Intervals and tests of a contrast between models: the variance of seeds and that of test items, added.
+
+Seeds and items are crossed, so neither a bootstrap of items alone nor one that nests items in seeds has the coverage it
+names. Here the variance of a contrast is that of the seeds, each model's own, plus that of the clusters, which all models
+share; the quantile is t's with Satterthwaite's degrees of freedom (1946; as in Welch 1947).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+from scipy.stats import norm, t
+
+from xstilts.statistics.sample import Floats, Sample
+
+CONFIDENCE = 0.95
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Term:
+    """One model's part in a contrast. An interaction delta(large) - delta(base) has two: +1 and -1."""
+
+    weight: float
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with what is known of it.
+
+    Attributes:
+        estimate: the contrast.
+        low, high: the ends of the interval.
+        standard_error: of the estimate.
+        degrees: of freedom of the quantile; infinite where only items vary.
+        p_value: two-sided, of the hypothesis that the contrast is 0.
+        covers_seeds: False where a model has one or two seeds: then the interval covers the choice of test items only,
+            which must be said beside it.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    degrees: float
+    p_value: float
+    covers_seeds: bool
+
+
+def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
+    """The contrast sum of weight x mean, with its interval.
+
+    The seeds' part of the variance is the sum of weight² s² / S; the items' is P / (P - 1) times the sum of squares of
+    the contrast's influence by cluster. The seeds' part holds, in expectation, the interaction of seeds and items too,
+    and so does the items' part, once: the interval errs on the wide side.
+
+    Raises:
+        ValueError: there is no term, the samples have different clusters, or only one cluster.
+    """
+    profile = _profile(terms)
+    estimate = float(sum(term.weight * term.sample.mean for term in terms))
+    items = float(np.square(profile - profile.mean()).sum()) * len(profile) / (len(profile) - 1)
+    parts = [(items, float(len(profile) - 1))]
+    seeds = [(term.sample.seed_variance, term) for term in terms]
+    covers_seeds = all(variance is not None for variance, _ in seeds)
+    if covers_seeds:
+        parts += [
+            (term.weight**2 * variance, float(term.sample.seeds - 1))
+            for variance, term in seeds
+            if variance is not None
+        ]
+    variance = sum(part for part, _ in parts)
+    degrees = _satterthwaite(parts) if covers_seeds else inf
+    error = sqrt(variance)
+    reach = _quantile((1 + confidence) / 2, degrees) * error
+    return Interval(
+        estimate=estimate,
+        low=estimate - reach,
+        high=estimate + reach,
+        standard_error=error,
+        degrees=degrees,
+        p_value=_p_value(estimate, error, degrees),
+        covers_seeds=covers_seeds,
+    )
+
+
+def smallest_detectable(of: Interval, confidence: float = CONFIDENCE, power: float = POWER) -> float:
+    """The true contrast that a test at this level would find with this power, given the standard error that was seen.
+
+    (t at 1 - alpha/2 plus t at power) standard errors: Bloom 1995, "Minimum detectable effects".
+    """
+    return (_quantile((1 + confidence) / 2, of.degrees) + _quantile(power, of.degrees)) * of.standard_error
+
+
+def _profile(terms: Sequence[Term]) -> Floats:
+    clusters = {term.sample.clusters for term in terms}
+    if len(clusters) != 1:
+        raise ValueError(
+            f"the terms of a contrast must have the same clusters, had {sorted(clusters)} of them"
+        )
+    if clusters == {1}:
+        raise ValueError("a contrast must have two clusters of test items or more, had one")
+    return np.asarray(sum(term.weight * term.sample.profile for term in terms), dtype=np.float64)
+
+
+def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+    """The degrees of freedom of a sum of independent variances, each with its own."""
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / degrees for variance, degrees in parts)
+    return total**2 / below if below > 0 else inf
+
+
+def _quantile(probability: float, degrees: float) -> float:
+    return float(norm.ppf(probability) if degrees == inf else t.ppf(probability, degrees))
+
+
+def _p_value(estimate: float, error: float, degrees: float) -> float:
+    if error == 0:
+        return 1.0 if estimate == 0 else 0.0
+    ratio = abs(estimate) / error
+    return float(2 * (norm.sf(ratio) if degrees == inf else t.sf(ratio, degrees)))

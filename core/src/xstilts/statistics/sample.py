@@ -1,0 +1,69 @@
+"""What was measured of one model: a number a seed, and what each cluster of test items contributes to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A measure of one model over its seeds on one test set.
+
+    Seeds are a sample of the trainings that might have been, clusters (XNLI's premises, each with three items in every
+    language) one of the test items; every seed meets the same clusters, so the two are crossed.
+
+    Attributes:
+        values: [S] the measure in each seed.
+        influence: [S, P] by how much the measure of a seed departs from its value on account of each cluster; every row
+            sums to 0. For a mean over items that is the cluster's share of it less the share of an average cluster.
+    """
+
+    values: Floats
+    influence: Floats
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or self.influence.shape[:1] != self.values.shape or not self.values.size:
+            raise ValueError(
+                "a sample must have a value and a row of influences for each of one or more seeds, had values "
+                f"{self.values.shape} and influences {self.influence.shape}"
+            )
+
+    @property
+    def seeds(self) -> int:
+        """S."""
+        return len(self.values)
+
+    @property
+    def clusters(self) -> int:
+        """P."""
+        return int(self.influence.shape[1])
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean over seeds."""
+        return float(self.values.mean())
+
+    @cached_property
+    def profile(self) -> Floats:
+        """[P] the mean influence of each cluster over the seeds."""
+        return np.asarray(self.influence.mean(axis=0), dtype=np.float64)
+
+    @cached_property
+    def seed_variance(self) -> float | None:
+        """The variance of the mean on account of the seeds; None with fewer than three, which say too little of it."""
+        return None if self.seeds < 3 else float(self.values.var(ddof=1)) / self.seeds
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The difference, seed by seed: both must have the same seeds and clusters, in the same order."""
+        if self.influence.shape != other.influence.shape:
+            raise ValueError(
+                f"samples must have the same seeds and clusters to be paired, had {self.influence.shape} and "
+                f"{other.influence.shape}"
+            )
+        return Sample(self.values - other.values, self.influence - other.influence)

@@ -1,0 +1,180 @@
+"""Statistics against statsmodels, scipy, plain loops, and truths that are known because they were made."""
+
+from __future__ import annotations
+
+from math import inf, log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_ind
+from statsmodels.stats.multitest import multipletests
+
+from xstilts.statistics import (
+    LOG_ODDS,
+    Sample,
+    Term,
+    benjamini_hochberg,
+    crossed_bootstrap,
+    holm,
+    interval,
+    mean_zero_shot,
+    sample,
+    smallest_detectable,
+    transfer_gap,
+)
+
+LANGUAGES = ("en", "de", "sw")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_adjusted_p_values_are_those_of_statsmodels(p_values):
+    for ours, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
+        assert ours(p_values) == pytest.approx(multipletests(p_values, method=method)[1])
+
+
+def answers(draw, seeds=4, premises=30, languages=LANGUAGES, share=0.6):
+    clusters = np.repeat(np.arange(premises), 3)
+    right = {language: draw.random((seeds, 3 * premises)) < share for language in languages}
+    return right, dict.fromkeys(languages, clusters)
+
+
+def test_measures_are_weighted_accuracies():
+    right, clusters = answers(np.random.default_rng(0))
+    percent = {language: 100 * right[language].mean(axis=1) for language in LANGUAGES}
+    others = (percent["de"] + percent["sw"]) / 2
+    assert sample(right, clusters, mean_zero_shot(LANGUAGES)).values == pytest.approx(others)
+    assert sample(right, clusters, transfer_gap(LANGUAGES)).values == pytest.approx(percent["en"] - others)
+
+
+def test_the_influence_of_a_cluster_is_what_it_adds():
+    """In points the measure with one cluster counted twice is, to first order, the measure plus its influence."""
+    right, clusters = answers(np.random.default_rng(1))
+    made = sample(right, clusters, transfer_gap(LANGUAGES))
+    assert made.influence.sum(axis=1) == pytest.approx(np.zeros(4), abs=1e-9)
+    doubled = {name: np.concatenate([of, of[:, :3]], axis=1) for name, of in right.items()}
+    ids = {name: np.concatenate([of, of[:3]]) for name, of in clusters.items()}
+    again = sample(doubled, ids, transfer_gap(LANGUAGES))
+    assert again.values - made.values == pytest.approx(made.influence[:, 0] * 90 / 93)
+
+
+def test_log_odds_are_defined_where_all_is_right():
+    right = {"en": np.ones((3, 6), dtype=bool), "de": np.arange(18).reshape(3, 6) % 2 == 0}
+    clusters = dict.fromkeys(right, np.repeat([0, 1], 3))
+    made = sample(right, clusters, {"en": 1.0}, LOG_ODDS)
+    assert made.values == pytest.approx(np.full(3, log(6.5 / 0.5)))
+    assert np.isfinite(sample(right, clusters, transfer_gap(("en", "de")), LOG_ODDS).influence).all()
+
+
+def test_without_items_the_interval_is_welchs():
+    """Satterthwaite's degrees: with no variance between clusters all that is left is Welch's t test."""
+    large, base = np.array([3.0, 5.0, 4.5, 6.0]), np.array([1.0, 2.5, 0.5])
+    terms = [
+        Term(1, Sample(large, np.zeros((4, 9)))),
+        Term(-1, Sample(base, np.zeros((3, 9)))),
+    ]
+    expected = ttest_ind(large, base, equal_var=False)
+    ours = interval(terms)
+    assert ours.p_value == pytest.approx(expected.pvalue)
+    assert (ours.low, ours.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert smallest_detectable(ours) > ours.high - ours.estimate
+
+
+def test_with_two_seeds_only_items_are_covered_and_it_says_so():
+    right, clusters = answers(np.random.default_rng(2), seeds=2)
+    made = sample(right, clusters, mean_zero_shot(LANGUAGES))
+    ours = interval([Term(1, made)])
+    shares = made.profile
+    assert not ours.covers_seeds
+    assert ours.degrees == inf
+    assert ours.standard_error == pytest.approx(np.sqrt(len(shares)) * shares.std(ddof=1))
+
+
+def test_a_constant_is_certain():
+    same = Sample(np.full(3, 2.0), np.zeros((3, 5)))
+    ours = interval([Term(1, same)])
+    assert (ours.low, ours.high, ours.p_value) == (2.0, 2.0, 0.0)
+    assert interval([Term(1, same), Term(-1, same)]).p_value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("terms", "sentence"),
+    [
+        ([], "same clusters"),
+        (
+            [Term(1, Sample(np.zeros(3), np.zeros((3, 4)))), Term(1, Sample(np.zeros(3), np.zeros((3, 5))))],
+            "same",
+        ),
+        ([Term(1, Sample(np.zeros(3), np.zeros((3, 1))))], "two clusters"),
+    ],
+)
+def test_what_is_no_contrast_is_refused(terms, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        interval(terms)
+
+
+def test_unpaired_samples_are_not_subtracted():
+    with pytest.raises(ValueError, match="same seeds"):
+        Sample(np.zeros(3), np.zeros((3, 4))) - Sample(np.zeros(2), np.zeros((2, 4)))
+
+
+def test_the_crossed_bootstrap_is_the_plain_loop():
+    """One draw of clusters for all, seeds for each model: replicate by replicate, with the same draws."""
+    draw = np.random.default_rng(3)
+    samples = [sample(*answers(draw, seeds=seeds), mean_zero_shot(LANGUAGES)) for seeds in (4, 3)]
+    terms = [Term(1, samples[0]), Term(-1, samples[1])]
+    again = np.random.default_rng(7)
+    drawn = again.multinomial(30, np.full(30, 1 / 30), size=500)
+    chosen = [again.multinomial(n, np.full(n, 1 / n), size=500) for n in (4, 3)]
+    estimates = [
+        sum(
+            term.weight
+            * np.mean(
+                [
+                    one.values[s] + sum(drawn[b, p] * one.influence[s, p] for p in range(30))
+                    for s in np.repeat(np.arange(one.seeds), chosen[k][b])
+                ]
+            )
+            for k, (term, one) in enumerate(zip(terms, samples, strict=True))
+        )
+        for b in range(500)
+    ]
+    ours = crossed_bootstrap(terms, replicates=500, seed=7)
+    assert ours == pytest.approx(tuple(np.quantile(estimates, [0.025, 0.975])))
+
+
+def simulated(draw, seeds, premises=150, delta=0.3):
+    """A model's deltas: seeds and premises random and crossed, three items a premise, two languages."""
+    clusters = np.repeat(np.arange(premises), 3)
+    hard = np.repeat(draw.normal(0, 1, premises), 3)
+    seed_effect = draw.normal(0, 0.35, (2, seeds, 1))
+    made = []
+    for arm, shift in enumerate((0.0, delta)):
+        logit = hard + shift + seed_effect[arm] + draw.normal(0, 0.3, (seeds, len(clusters)))
+        chance = 1 / (1 + np.exp(-logit))
+        right = {language: draw.random(chance.shape) < chance for language in ("de", "sw")}
+        made.append(sample(right, dict.fromkeys(right, clusters), mean_zero_shot(("de", "sw"))))
+    return made[1] - made[0]
+
+
+def truth(delta):
+    """The expected difference in points, over seeds, premises and items."""
+    draw = np.random.default_rng(99)
+    spread = np.sqrt(1 + 0.35**2 + 0.3**2)
+    base = draw.normal(0, spread, 2_000_000)
+    return 100 * float(np.mean(1 / (1 + np.exp(-base - delta)) - 1 / (1 + np.exp(-base))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "least", "most"), [(3, 0.93, 1.0), (5, 0.93, 0.985), (8, 0.93, 0.985)])
+def test_intervals_cover_known_truths(seeds, least, most):
+    """The interaction of two models whose true deltas are known, 1,000 times."""
+    draw = np.random.default_rng(seeds)
+    known = truth(0.5) - truth(0.3)
+    covered = 0
+    for _ in range(1_000):
+        large, base = simulated(draw, seeds, delta=0.5), simulated(draw, seeds, delta=0.3)
+        one = interval([Term(1, large), Term(-1, base)])
+        covered += one.low <= known <= one.high
+    assert least <= covered / 1_000 <= most
