@@ -1,0 +1,69 @@
+"""All that one decision may look at: an experiment or a stage, and what stands around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xstilts_operator.plans import PlanDocument
+from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, WorkloadView
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A Job that an experiment owns itself (lookup, report), with its pods."""
+
+    job: JobView
+    pods: tuple[PodView, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExperimentScene:
+    """An experiment and what its decision looks at.
+
+    Attributes:
+        experiment: it.
+        plan: the plan that its status names; None where that is not there, or cannot be read.
+        plan_problem: why the plan cannot be read.
+        looked_up: the names of the stages that the store has been asked for, by the plan that the status names.
+        stages: the TransferStages of its plan that are there, by name.
+        occupied: those of them of which a pod or a Job of an attempt that is over still runs.
+        companions: its own Jobs, by name.
+    """
+
+    experiment: ExperimentView
+    plan: PlanDocument | None = None
+    plan_problem: str = ""
+    looked_up: frozenset[str] = frozenset()
+    stages: Mapping[str, StageView] = field(default_factory=dict)
+    occupied: frozenset[str] = frozenset()
+    companions: Mapping[str, Companion] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageScene:
+    """A stage and what its decision looks at.
+
+    Attributes:
+        stage: it.
+        needed_by: the experiments that are there and need it: whose plans name it, or which own it already.
+        parents: its parents that are there, by name.
+        jobs: the Jobs of its attempts.
+        pods: the pods of its attempts.
+        named: the Job that has the name of the current attempt's, whosever it is.
+        workload: Kueue's Workload of that Job.
+        has_service: whether the current attempt's Service is there.
+        job_seen: whether the current attempt's Job has been seen before, so that it is lost where there is none.
+        ended_for: seconds, by our own clock, for which the Job has been known to have ended; None where it has not.
+    """
+
+    stage: StageView
+    needed_by: tuple[ExperimentView, ...] = ()
+    parents: Mapping[str, StageView] = field(default_factory=dict)
+    jobs: tuple[JobView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    named: JobView | None = None
+    workload: WorkloadView | None = None
+    has_service: bool = False
+    job_seen: bool = False
+    ended_for: float | None = None

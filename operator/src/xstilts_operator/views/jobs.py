@@ -1,0 +1,198 @@
+"""Jobs, their pods and Kueue's Workloads as decisions see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from xstilts_operator.actions import Object
+from xstilts_operator.names import ATTEMPT_LABEL
+from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text
+from xstilts_operator.views.common import find_condition, is_true, view_conditions
+
+STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
+_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+_JOB_NAME: Final = "batch.kubernetes.io/job-name"
+# The reasons of pods that were ended or refused by their node and not by what ran in them; and "OutOf<resource>".
+_NODE_REASONS: Final = frozenset(
+    {
+        "Evicted",
+        "NodeAffinity",
+        "NodeLost",
+        "NodeShutdown",
+        "Preempting",
+        "Shutdown",
+        "Terminated",
+        "UnexpectedAdmissionError",
+    }
+)
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job. `complete` and `failed`: it has ended, and none of its pods runs any more.
+
+    Attributes:
+        attempt: which attempt of its stage it is; 0 where no label says.
+        owner: the UID of its controller.
+        started: when its pods could first run (Kueue sets it anew at each admission).
+        ended: when it ended, by the API server's clock.
+        pods: how many pods run beside each other.
+        message: why it failed.
+    """
+
+    name: str
+    uid: str
+    attempt: int
+    owner: str
+    started: datetime | None
+    ended: datetime | None
+    complete: bool
+    failed: bool
+    reason: str
+    message: str
+    pods: int
+    suspended: bool
+    deleting: bool
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.complete or self.failed
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod.
+
+    Attributes:
+        job: the name of its Job.
+        attempt: of its stage; 0 where no label says.
+        index: its number within the Job.
+        over: it runs no more and never will again.
+        exit_code: of the container that did the work; None before its end, or where it never ran.
+        answer: the termination message.
+        disrupted: somebody or something else has ended it: eviction, preemption, a lost node, deletion.
+        reason: why it ended, such as OOMKilled.
+        seconds: how long it has worked, once it is over.
+        unschedulable: why no node takes it; "" where one has.
+    """
+
+    name: str
+    job: str
+    attempt: int
+    index: int
+    over: bool
+    exit_code: int | None
+    answer: str
+    disrupted: bool
+    reason: str
+    message: str
+    seconds: int
+    unschedulable: str
+
+
+@dataclass(frozen=True)
+class WorkloadView:
+    """Kueue's Workload of a Job: whether it is admitted, and else why not."""
+
+    admitted: bool
+    message: str
+
+
+def view_job(job: Object) -> JobView:
+    """Read a Job."""
+    metadata, spec, status = mapping(job, "metadata"), mapping(job, "spec"), mapping(job, "status")
+    conditions = view_conditions(status.get("conditions"))
+    failed = is_true(conditions, "Failed")
+    complete = is_true(conditions, "Complete") and not failed
+    end = find_condition(conditions, "Failed" if failed else "Complete") if failed or complete else None
+    return JobView(
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        attempt=_attempt(metadata),
+        owner=next(
+            (
+                text(owner.get("uid"))
+                for owner in mappings(metadata.get("ownerReferences"))
+                if owner.get("controller") is True
+            ),
+            "",
+        ),
+        started=moment(status.get("startTime")),
+        ended=(moment(status.get("completionTime")) or end.since) if end else None,
+        complete=complete,
+        failed=failed,
+        reason=end.reason if end else "",
+        message=end.message if end else "",
+        pods=max(1, count(spec.get("completions")) or count(spec.get("parallelism"))),
+        suspended=spec.get("suspend") is True,
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def view_pod(pod: Object) -> PodView:
+    """Read a pod."""
+    metadata, status = mapping(pod, "metadata"), mapping(pod, "status")
+    conditions = view_conditions(status.get("conditions"))
+    ended = _termination(status)
+    scheduled = find_condition(conditions, "PodScheduled")
+    reason = text(status.get("reason"))
+    over = status.get("phase") in {"Succeeded", "Failed"}
+    refused = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
+    return PodView(
+        name=text(metadata.get("name")),
+        job=text(mapping(metadata, "labels").get(_JOB_NAME)),
+        attempt=_attempt(metadata),
+        index=_number(mapping(metadata, "annotations").get(_INDEX)),
+        over=over,
+        exit_code=integer(ended.get("exitCode")) if over else None,
+        answer=text(ended.get("message"), 8192) if over else "",
+        disrupted=is_true(conditions, "DisruptionTarget")
+        or "deletionTimestamp" in metadata
+        or reason in _NODE_REASONS
+        or reason.startswith("OutOf"),
+        reason=reason or text(ended.get("reason")),
+        message=text(status.get("message")),
+        seconds=_seconds(ended),
+        unschedulable=scheduled.message if scheduled is not None and refused and not over else "",
+    )
+
+
+def view_workload(workload: Object) -> WorkloadView:
+    """Read a Workload."""
+    conditions = view_conditions(mapping(workload, "status").get("conditions"))
+    waiting = [
+        condition
+        for kind in ("QuotaReserved", "Admitted", "Evicted")
+        if (condition := find_condition(conditions, kind)) is not None
+        and condition.status == ("True" if kind == "Evicted" else "False")
+    ]
+    message = next((condition.message for condition in waiting if condition.message), "")
+    return WorkloadView(admitted=is_true(conditions, "Admitted"), message=message)
+
+
+def _attempt(metadata: Any) -> int:
+    return _number(mapping(metadata, "labels").get(ATTEMPT_LABEL))
+
+
+def _number(value: Any) -> int:
+    """A number that is written as a label or annotation."""
+    return (
+        int(value)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
+        else 0
+    )
+
+
+def _termination(status: Any) -> Any:
+    """How the container that does the work has ended; empty where it has not."""
+    containers = list(mappings(mapping(status).get("containerStatuses")))
+    named = [one for one in containers if one.get("name") == STAGE_CONTAINER] or containers[:1]
+    return mapping(named[0], "state", "terminated") if named else {}
+
+
+def _seconds(ended: Any) -> int:
+    began, finished = moment(ended.get("startedAt")), moment(ended.get("finishedAt"))
+    return 0 if began is None or finished is None else max(0, (finished - began) // timedelta(seconds=1))
