@@ -164,3 +164,21 @@ def test_a_role_without_source_is_named(bench):
     spec = {**stage.spec, "inputs": {"model": stage.spec["inputs"]["model"]}}
     with pytest.raises(SpecError, match=r"spec.data\[0\].role: must be a parent or an input"):
         bench.run(Stage.of(Kind.TRAIN, TrainSpec.model_validate(spec)))
+
+
+def test_every_item_is_told_right_or_wrong_with_its_cluster(bench):
+    """Accuracy is the share of ones; equal texts are of one cluster."""
+    train = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
+    bench.run(train)
+    folder = bench.run(bench.evaluate_stage(TaskType.CLASSIFICATION, parent=train.key))
+    answers = json.loads((folder / "answers.json").read_text())["colours"]
+    scores = json.loads((folder / "scores.json").read_text())["colours"]["accuracy"]
+    for language, one in answers.items():
+        assert 100 * one["right"].count("1") / len(one["right"]) == pytest.approx(float(scores[language]))
+        rows = (
+            bench.store.fetch_input(bench.data(TaskType.CLASSIFICATION)) / f"test.{language}.jsonl"
+        ).read_text()
+        texts = [json.loads(row)["text"] for row in rows.splitlines()]
+        assert (
+            len(set(zip(texts, one["clusters"], strict=True))) == len(set(texts)) == len(set(one["clusters"]))
+        )

@@ -11,7 +11,7 @@ from rich.console import Console
 from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import plan
-from xstilts.results import gather, summary_table
+from xstilts.results import gather, primary, primary_table, summary_table
 from xstilts.results.table import Table
 from xstilts.results.terminal import show
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
@@ -36,6 +36,7 @@ def results(
 ) -> None:
     """Show an experiment's results, as far as its evaluations are done.
 
+    A second table has the primary answer that the file fixes (spec.analysis), where items are right or wrong.
     The table has a row a model, intermediate and target, over languages and seeds; `-o csv` has every single number,
     and `-o json` both. While evaluations are missing, the title says partial and the notes name them.
 
@@ -47,17 +48,22 @@ def results(
     opened = open_experiment(file, store, namespace)
     experiment = pin_inputs(opened.experiment, file.parent, opened.store, put=False)
     found = gather(experiment, plan(experiment), opened.store)
+    answer = primary(found, experiment.spec.analysis)
+    tables = [summary_table(found)]
+    if answer:
+        tables.append(primary_table(answer, found, experiment.spec.analysis))
     match output:
         case Format.TABLE:
-            print_table(summary_table(found))
+            for table in tables:
+                print_table(table)
         case Format.JSON:
-            typer.echo(to_json(found), nl=False)
+            typer.echo(to_json(found, answer), nl=False)
         case Format.CSV:
             typer.echo(to_csv(found), nl=False)
         case Format.MARKDOWN:
-            typer.echo(to_markdown(summary_table(found)), nl=False)
+            typer.echo("\n".join(map(to_markdown, tables)), nl=False)
         case Format.LATEX:
-            typer.echo(to_latex(summary_table(found)), nl=False)
+            typer.echo("\n".join(map(to_latex, tables)), nl=False)
 
 
 def print_table(table: Table) -> None:

@@ -2,6 +2,8 @@
 
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.gather import gather, rows
+from xstilts.results.primary import PrimaryRow, primary
+from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import Evaluation, Results, ScoreRow
 from xstilts.results.table import summary_table
 
@@ -9,10 +11,13 @@ __all__ = [
     "Combination",
     "Estimate",
     "Evaluation",
+    "PrimaryRow",
     "Results",
     "ScoreRow",
     "combinations",
     "gather",
+    "primary",
+    "primary_table",
     "rows",
     "summary_table",
 ]

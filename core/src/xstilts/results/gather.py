@@ -9,13 +9,14 @@ from typing import Any
 
 from xstilts.catalogue.overlap import Relation, relation
 from xstilts.plan import Plan
-from xstilts.results.rows import Evaluation, Results, ScoreRow
+from xstilts.results.rows import Answers, Evaluation, Results, ScoreRow
 from xstilts.spec import Experiment
 from xstilts.stage import EvaluateSpec, Kind, Stage
 from xstilts.store import Store
 
 SCORES = "scores.json"  # task -> metric -> language -> decimal in percent
 CHANCE = "chance.json"  # task -> language -> decimal in percent
+ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters: a number an item
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class _Artifact:
     seeded: bool
     scores: Mapping[str, Mapping[str, Mapping[str, str]]]
     chance: Mapping[str, Mapping[str, str]]
+    answers: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def rows(self, cell: Evaluation) -> Iterator[ScoreRow]:
         """The scores of a cell, sorted by metric and language."""
@@ -68,6 +70,14 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
             for artifact in read.values()
             for target, languages in artifact.chance.items()
         },
+        answers={
+            cell: {
+                language: Answers(one["right"], tuple(one["clusters"]))
+                for language, one in artifact.answers[cell.target].items()
+            }
+            for cell, artifact in read.items()
+            if cell.target in artifact.answers
+        },
         relations=_relations(experiment, {name: use.languages for name, use in data.items()}),
     )
 
@@ -98,7 +108,8 @@ def _artifact(stage: Stage, seeded: bool, store: Store) -> _Artifact:  # noqa: F
         there = manifest is not None and name in manifest.files
         return json.loads(store.read_bytes(stage.key, name)) if there else {}
 
-    return _Artifact(EvaluateSpec.model_validate(stage.spec), seeded, content(SCORES), content(CHANCE))
+    spec = EvaluateSpec.model_validate(stage.spec)
+    return _Artifact(spec, seeded, content(SCORES), content(CHANCE), content(ANSWERS))
 
 
 def _relations(

@@ -40,6 +40,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """A language's answers: `right` has a digit an item, 1 or 0; items with equal numbers in `clusters` hang together."""
+
+    right: str
+    clusters: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Results:
     """All that an experiment's evaluations have given so far.
 
@@ -51,6 +59,7 @@ class Results:
         untrained: the targets for which nothing is trained: retrieval.
         rows: the scores.
         missing: the planned evaluations that have no scores.
+        answers: evaluation -> language -> which items were right; of targets that are scored so, where it is known.
         chance: target -> language -> percent that a blind guess gets; only where that means something.
         relations: (intermediate, target, language) -> how they are related, where they are.
     """
@@ -62,6 +71,7 @@ class Results:
     rows: tuple[ScoreRow, ...]
     untrained: tuple[str, ...] = ()
     missing: tuple[Evaluation, ...] = ()
+    answers: Mapping[Evaluation, Mapping[str, Answers]] = field(default_factory=dict)
     chance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
 

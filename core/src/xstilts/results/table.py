@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.overlap import TrainingOverlap
@@ -15,12 +16,15 @@ ABSENT = "–"  # noqa: RUF001 - an en dash stands for what is not defined
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
 
+Row = TypeVar("Row")
+
+
 @dataclass(frozen=True)
-class Column:
-    """A column: its title, how it is made from a combination, and whether it holds numbers (set to the right)."""
+class Column(Generic[Row]):
+    """A column: its title, how it is made from a row's content, and whether it holds numbers (set to the right)."""
 
     title: str
-    text: Callable[[Combination], str]
+    text: Callable[[Row], str]
     meaning: str
     numeric: bool = True
 
@@ -30,7 +34,7 @@ class Table:
     """A title, columns, rows of text, and notes for people."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column[Any], ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
@@ -76,7 +80,7 @@ def _seeds(row: Combination) -> str:
     return str(len(row.seeds)) if row.seeds else "no seed"
 
 
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[Combination], ...] = (
     Column("target", lambda row: row.target, "the task that is scored", numeric=False),
     Column("model", lambda row: row.model, "the pretrained model", numeric=False),
     Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),

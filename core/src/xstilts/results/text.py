@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from xstilts.results.combinations import combinations
+from xstilts.results.primary import PrimaryRow
 from xstilts.results.rows import Results, ScoreRow
 from xstilts.results.table import Table
 
@@ -24,13 +25,14 @@ _LATEX = {
 }
 
 
-def to_json(results: Results) -> str:
-    """Everything: the tidy scores, the rows of the table with full precision, and what is missing."""
+def to_json(results: Results, primary: Sequence[PrimaryRow] = ()) -> str:
+    """Everything: the tidy scores, the rows of the tables with full precision, and what is missing."""
     document = {
         "experiment": results.experiment,
         "partial": results.partial,
         "missing": [asdict(evaluation) for evaluation in results.missing],
         "combinations": [_plain(asdict(combination)) for combination in combinations(results)],
+        "primary": [asdict(row) for row in primary],
         "scores": [asdict(row) for row in results.rows],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -57,7 +57,7 @@ def transfer_gap(languages: Sequence[str], english: str = "en") -> Weights:
 
 def sample(
     answers: Answers,
-    clusters: Mapping[str, Sequence[int]],
+    clusters: Mapping[str, npt.NDArray[np.integer]],
     weights: Weights,
     scale: Scale = POINTS,
 ) -> Sample:

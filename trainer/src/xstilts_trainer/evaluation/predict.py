@@ -28,13 +28,15 @@ class Predictions:
     """Of one task in one language.
 
     `gold` and `predicted` are as `xstilts.scoring.score` takes them, `submitted` as `write_predictions` does; `chance` is
-    what guessing gets, in percent, where that is defined.
+    what guessing gets, in percent, where that is defined. `clusters` are of items that are right or wrong: those with
+    equal numbers have their first text in common, and are no independent observations (XNLI has three a premise).
     """
 
     gold: Any
     predicted: Any
     submitted: Any
     chance: float | None = None
+    clusters: tuple[int, ...] | None = None
 
     def scores(self, metric: Metric, language: str) -> dict[str, float]:
         """The metric's numbers, in percent."""
@@ -90,11 +92,13 @@ def _of_language(
             labels = [names[int(output.argmax())] for output in outputs]
             numbers = [task.labels.index(label) for label in labels]
             gold_numbers = [example.label for example in _all(PairExample, examples)]
-            return Predictions(gold_numbers, numbers, labels, uniform_chance(len(names)))
+            clusters = _clusters([example.text for example in _all(PairExample, examples)])
+            return Predictions(gold_numbers, numbers, labels, uniform_chance(len(names)), clusters)
         case TaskType.MULTIPLE_CHOICE:
             choices = [int(output.argmax()) for output in outputs]
             right = [example.label for example in _all(ChoiceExample, examples)]
-            return Predictions(right, choices, choices, uniform_chance(len(outputs[0])))
+            clusters = _clusters([example.pairs[0][0] for example in _all(ChoiceExample, examples)])
+            return Predictions(right, choices, choices, uniform_chance(len(outputs[0])), clusters)
         case TaskType.TAGGING:
             windows = _all(TagFeature, test_set.encoded.features)
             tags = [[names[tag] for tag in tags] for tags in word_tags(windows, outputs, len(examples))]
@@ -127,6 +131,12 @@ def _answers(test_set: TestSet, outputs: Sequence[Output], hyperparameters: Hype
         identifier: "" if guess.null_score > 0 else guess.text for identifier, guess in guesses.items()
     }
     return Predictions(gold, guesses, answered)
+
+
+def _clusters(texts: Sequence[str]) -> tuple[int, ...]:
+    """Equal texts get equal numbers, from 0 in the order in which they come."""
+    numbers: dict[str, int] = {}
+    return tuple(numbers.setdefault(text, len(numbers)) for text in texts)
 
 
 def _all(kind: type[T], items: Sequence[Example] | Sequence[Feature]) -> list[T]:

@@ -33,7 +33,10 @@ WITHOUT_HEAD = (TaskType.RETRIEVAL, TaskType.MINING)
 def evaluate(
     spec: EvaluateSpec, stage: Stage, store: Store, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write `predictions/<task>/…`, `scores.json` and `chance.json`; returns what the manifest records.
+    """Write `predictions/<task>/…`, `scores.json`, `chance.json` and `answers.json`; returns what the manifest records.
+
+    `answers.json` says of every item of a task of right and wrong answers which it was (1 or 0), and of which cluster the
+    item is: what intervals are made from.
 
     Raises:
         UserError: the spec, a parent or the data is wrong.
@@ -126,6 +129,7 @@ class _Count:
 def _write(folder: Path, spec: EvaluateSpec, outcome: Outcome) -> None:
     scores: dict[str, dict[str, dict[str, str]]] = {}
     guesses: dict[str, dict[str, str]] = {}
+    answers: dict[str, dict[str, dict[str, Any]]] = {}
     for task in (data.task for data in spec.data):
         for language, predictions in sorted(outcome[task.name].items()):
             write_predictions(folder / "predictions", task.name, language, task.metric, predictions.submitted)
@@ -133,8 +137,17 @@ def _write(folder: Path, spec: EvaluateSpec, outcome: Outcome) -> None:
                 scores.setdefault(task.name, {}).setdefault(name, {})[language] = repr(value)
             if predictions.chance is not None:
                 guesses.setdefault(task.name, {})[language] = repr(predictions.chance)
+            if predictions.clusters is not None:
+                pairs = zip(predictions.gold, predictions.predicted, strict=True)
+                right = "".join("1" if gold == predicted else "0" for gold, predicted in pairs)
+                answers.setdefault(task.name, {})[language] = {
+                    "right": right,
+                    "clusters": predictions.clusters,
+                }
     _write_json(folder / SCORES, scores)
     _write_json(folder / "chance.json", guesses)
+    if answers:
+        (folder / "answers.json").write_text(json.dumps(answers, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_json(path: Path, document: object) -> None:
