@@ -47,10 +47,6 @@ class EncoderModel(nn.Module):
         """The mean loss of a batch that holds its labels, a scalar."""
         return self.heads[task].loss(self.logits(task, batch), batch)
 
-    def forward(self, task: str, batch: Batch) -> Tensor:
-        """The loss: what a wrapper for several devices calls."""
-        return self.loss(task, batch)
-
     def set_dropout(self, probability: float) -> None:
         """Give every dropout of encoder and heads this probability; the saved config keeps the checkpoint's own."""
         for module in self.modules():

@@ -68,10 +68,6 @@ class MaskedLM(nn.Module):
         total = cross_entropy(self.logits(batch), targets, reduction="sum")
         return total / max(targets.numel(), 1)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss: what a wrapper for several devices calls."""
-        return self.loss(batch)
-
 
 def load_masked_lm(backbone: Backbone, folder: Path, seed: int) -> MaskedLM:
     """Put the head on a backbone that was loaded from `folder`: the checkpoint's own, else a new one from `seed`.
