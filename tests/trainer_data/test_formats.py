@@ -6,7 +6,6 @@ import pytest
 
 from xstilts.catalogue import CATALOGUE
 from xstilts_trainer.data.examples import (
-    UNLABELLED,
     ChoiceExample,
     PairExample,
     RetrievalExample,
@@ -175,17 +174,9 @@ def test_labels_named_by_digits_have_no_second_reading():
         ),
     ],
 )
-def test_a_withheld_label_is_taken_only_where_it_may_be(name, values):
-    assert FORMATS[name](Row(values, NLI, may_be_unlabelled=True)).label == UNLABELLED
+def test_a_withheld_label_is_an_error(name, values):
     with pytest.raises(ColumnError):
         FORMATS[name](Row(values, NLI))
-
-
-def test_withheld_tags_and_answers():
-    tagged = FORMATS["panx"](Row({"tokens": ["Ada", "L"]}, NER, may_be_unlabelled=True))
-    assert tagged == TagExample(("Ada", "L"), (UNLABELLED, UNLABELLED))
-    without = {key: SPAN[key] for key in ("id", "context", "question")}
-    assert FORMATS["squad"](Row(without, may_be_unlabelled=True)).answers == ()
 
 
 def test_a_question_without_answers_is_squad_2():

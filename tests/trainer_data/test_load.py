@@ -12,7 +12,7 @@ import pytest
 from xstilts.catalogue import CATALOGUE
 from xstilts.errors import DataError
 from xstilts.task import Metric, Task, TaskType
-from xstilts_trainer.data.examples import UNLABELLED, Corpora, PairExample, Sentence, TagExample
+from xstilts_trainer.data.examples import Corpora, PairExample, Sentence, TagExample
 from xstilts_trainer.data.load import load_corpora, load_examples, task_labels
 
 MNLI = CATALOGUE["mnli"].task
@@ -28,9 +28,9 @@ NLI_ROWS = [
 NLI_EXAMPLES = [PairExample(row["premise"], row["hypothesis"], row["label"]) for row in NLI_ROWS]
 
 
-def problems(folder, task, split="train", language="en", **options):
+def problems(folder, task, split="train", language="en"):
     with pytest.raises(DataError) as caught:
-        load_examples(folder, task, split, language, **options)
+        load_examples(folder, task, split, language)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -245,18 +245,6 @@ def test_every_wrong_row_is_told_up_to_twenty(write):
         f"train.en.jsonl: row {row}" for row in range(2, 22)
     ]
     assert told[20:] == ["train.en.jsonl: has 10 more problems, 30 in all"]
-
-
-def test_rows_are_labelled_all_or_none(write):
-    folder = write("test.en.jsonl", [nli(label=-1)] * 2)
-    assert [row.label for row in load_examples(folder, MNLI, "test", "en", may_be_unlabelled=True)] == [
-        UNLABELLED,
-        UNLABELLED,
-    ]
-    folder = write("test.en.jsonl", [nli(), nli(label=-1)])
-    assert problems(folder, MNLI, "test", may_be_unlabelled=True) == [
-        "test.en.jsonl: row 2: must be labelled, as the first row: all rows of a file are labelled, or none"
-    ]
 
 
 @pytest.mark.parametrize(

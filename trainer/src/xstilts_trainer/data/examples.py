@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 UNLABELLED = -100
-"""The label of a row without one: what torch's cross entropy leaves out of the loss."""
+"""The label of a place that has none: what torch's cross entropy leaves out of the loss."""
 
 
 @dataclass(frozen=True, slots=True)

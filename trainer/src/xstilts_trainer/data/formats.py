@@ -197,8 +197,6 @@ def _identifier(row: Row) -> str:
 
 
 def _answers(row: Row) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    if row.may_be_unlabelled and row.values.get("answers") in (None, ""):
-        return (), ()
     answers = row.mapping("answers")
     texts, starts = answers.texts("answers.text"), answers.integers("answers.answer_start")
     if len(texts) != len(starts):
@@ -206,6 +204,6 @@ def _answers(row: Row) -> tuple[tuple[str, ...], tuple[int, ...]]:
             "answers.answer_start",
             f"must hold one place an answer, has {len(starts)} for {len(texts)} answers",
         )
-    if not texts and not (row.may_be_unanswerable or row.may_be_unlabelled):
+    if not texts and not row.may_be_unanswerable:
         raise ColumnError("answers.text", "must hold at least one answer, was [] (only SQuAD 2 has none)")
     return texts, starts

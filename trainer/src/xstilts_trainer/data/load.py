@@ -10,14 +10,11 @@ from typing import Any, TypeVar
 from xstilts.errors import DataError, Problem
 from xstilts.task import Metric, Task
 from xstilts_trainer.data.examples import (
-    UNLABELLED,
     ChoiceExample,
     Corpora,
     Example,
-    RetrievalExample,
     Sentence,
     SpanExample,
-    TagExample,
 )
 from xstilts_trainer.data.formats import FORMATS
 from xstilts_trainer.data.reading import SUFFIXES, TEXT_TABLES, read_rows
@@ -31,9 +28,7 @@ CCG_TAGS = "tags_to_id.json"
 T = TypeVar("T")
 
 
-def load_examples(
-    folder: Path, task: Task, split: str, language: str, *, may_be_unlabelled: bool = False
-) -> list[Example]:
+def load_examples(folder: Path, task: Task, split: str, language: str) -> list[Example]:
     """The examples of one file, in its order.
 
     Args:
@@ -41,7 +36,6 @@ def load_examples(
         task: tells the format of the rows and the labels. BUCC has other files: `load_corpora`.
         split: the split's name in the files.
         language: the language's code in the files.
-        may_be_unlabelled: take test rows whose gold label is withheld, as UNLABELLED; then all rows are so, or none.
 
     Raises:
         DataError: no such file, or what is wrong in it: the first 20 problems as `file: row N, column C`, and the
@@ -55,7 +49,6 @@ def load_examples(
             values,
             labels,
             text_cells=path.suffix in TEXT_TABLES,
-            may_be_unlabelled=may_be_unlabelled,
             may_be_unanswerable=task.metric is Metric.SQUAD_V2,
         )
 
@@ -64,7 +57,6 @@ def load_examples(
     problems = _Problems(path)
     problems.of_repeats(example.id if isinstance(example, SpanExample) else None for example in examples)
     _check_choices(problems, examples)
-    _check_labelled(problems, examples)
     problems.stop_if_any()
     return examples
 
@@ -223,22 +215,3 @@ def _check_choices(problems: _Problems, examples: Sequence[Example]) -> None:
             count, must = len(example.pairs), len(examples[0].pairs)
             if count != must:
                 problems.add(number, None, f"must have {must} choices, as the first row, has {count}")
-
-
-def _check_labelled(problems: _Problems, examples: Sequence[Example]) -> None:
-    for number, example in enumerate(examples, start=1):
-        if _is_labelled(example) != _is_labelled(examples[0]):
-            which = "labelled" if _is_labelled(examples[0]) else "unlabelled"
-            problems.add(
-                number, None, f"must be {which}, as the first row: all rows of a file are labelled, or none"
-            )
-
-
-def _is_labelled(example: Example) -> bool:
-    match example:
-        case TagExample(tags=tags):
-            return UNLABELLED not in tags
-        case SpanExample() | RetrievalExample():
-            return True  # no answers are an answer (SQuAD 2); a retrieval pair is its own label
-        case _:
-            return example.label != UNLABELLED

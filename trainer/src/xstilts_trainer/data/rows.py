@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xstilts_trainer.data.examples import UNLABELLED
-
 LISTED_LABELS = 20
 SHOWN_CHARACTERS = 60
 
@@ -65,14 +63,12 @@ class Row:
         values: column -> value. In CSV and TSV every value is a string.
         labels: the labels of the row's task.
         text_cells: the row comes from CSV or TSV, where lists and mappings are written as JSON inside a cell.
-        may_be_unlabelled: a test row whose gold label is withheld (absent, null, "" or -1) is no error.
         may_be_unanswerable: a question without answers is one that the context does not answer (SQuAD 2).
     """
 
     values: Mapping[str, Any]
     labels: LabelSet = LabelSet(())
     text_cells: bool = False
-    may_be_unlabelled: bool = False
     may_be_unanswerable: bool = False
 
     def value(self, column: str) -> Any:
@@ -134,28 +130,24 @@ class Row:
         return tuple(value)
 
     def label(self, column: str, labels: LabelSet | None = None) -> int:
-        """The number of a label (`LabelSet` tells the spellings), or UNLABELLED where the gold label is withheld.
+        """The number of a label; `LabelSet` tells the spellings.
 
         Raises:
             ColumnError: no label of the task.
         """
         labels = labels or self.labels
-        spelling = self.values.get(column)
-        if self.may_be_unlabelled and (spelling is None or spelling in ("", -1, "-1")):
-            return UNLABELLED
-        number = labels.number(self.value(column))
+        spelling = self.value(column)
+        number = labels.number(spelling)
         if number is None:
             raise ColumnError(column, f"must be {labels}, was {shown(spelling)}")
         return number
 
     def tags(self, column: str, tokens: int) -> tuple[int, ...]:
-        """The numbers of the tags of so many tokens; all UNLABELLED where the column is withheld.
+        """The numbers of the tags of so many tokens.
 
         Raises:
             ColumnError: not a list, another length, or a tag that the task does not have.
         """
-        if self.may_be_unlabelled and self.values.get(column) in (None, "", []):
-            return (UNLABELLED,) * tokens
         value = self._structure(column, "a list of tags")
         if not isinstance(value, list):
             raise ColumnError(column, f"must be a list of tags, was {shown(value)}")
