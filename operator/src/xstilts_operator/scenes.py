@@ -54,6 +54,7 @@ class StageScene:
         workload: Kueue's Workload of that Job.
         has_service: whether the current attempt's Service is there.
         job_seen: whether the current attempt's Job has been seen before, so that it is lost where there is none.
+        disruption_seen: whether a pod of the current attempt, there or gone, has been seen to be disrupted.
         ended_for: seconds, by our own clock, for which the Job has been known to have ended; None where it has not.
     """
 
@@ -66,4 +67,5 @@ class StageScene:
     workload: WorkloadView | None = None
     has_service: bool = False
     job_seen: bool = False
+    disruption_seen: bool = False
     ended_for: float | None = None

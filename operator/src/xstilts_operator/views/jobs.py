@@ -27,6 +27,16 @@ _NODE_REASONS: Final = frozenset(
         "UnexpectedAdmissionError",
     }
 )
+# The reasons of containers that will not begin by themselves: somebody must mend something.
+_STUCK_REASONS: Final = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -67,19 +77,22 @@ class PodView:
     """A pod.
 
     Attributes:
+        deleting: its deletion has been asked for: by a person, or by the Job controller once its Job has failed.
         job: the name of its Job.
         attempt: of its stage; 0 where no label says.
         index: its number within the Job.
         over: it runs no more and never will again.
         exit_code: of the container that did the work; None before its end, or where it never ran.
         answer: the termination message.
-        disrupted: somebody or something else has ended it: eviction, preemption, a lost node, deletion.
-        reason: why it ended, such as OOMKilled.
-        seconds: how long it has worked, once it is over.
-        unschedulable: why no node takes it; "" where one has.
+        disrupted: the cluster has ended it or will: eviction, preemption, a lost node.
+        reason: why it ended, such as OOMKilled; while it cannot begin to work, why, such as ImagePullBackOff.
+        began, finished: when it worked.
+        stuck: whether it cannot begin to work.
     """
 
     name: str
+    uid: str
+    deleting: bool
     job: str
     attempt: int
     index: int
@@ -89,8 +102,15 @@ class PodView:
     disrupted: bool
     reason: str
     message: str
-    seconds: int
-    unschedulable: str
+    began: datetime | None
+    finished: datetime | None
+    stuck: bool
+
+    def seconds(self, now: datetime) -> int:
+        """How long it has worked."""
+        if self.began is None:
+            return 0
+        return max(0, ((self.finished or now) - self.began) // timedelta(seconds=1))
 
 
 @dataclass(frozen=True)
@@ -136,27 +156,40 @@ def view_pod(pod: Object) -> PodView:
     """Read a pod."""
     metadata, status = mapping(pod, "metadata"), mapping(pod, "status")
     conditions = view_conditions(status.get("conditions"))
-    ended = _termination(status)
-    scheduled = find_condition(conditions, "PodScheduled")
-    reason = text(status.get("reason"))
     over = status.get("phase") in {"Succeeded", "Failed"}
-    refused = scheduled is not None and scheduled.status == "False" and scheduled.reason == "Unschedulable"
+    state = _state(status)
+    ended, waiting = mapping(state, "terminated"), mapping(state, "waiting")
+    reason, message = text(status.get("reason")), text(status.get("message"))
+    disrupted = (
+        is_true(conditions, "DisruptionTarget") or reason in _NODE_REASONS or reason.startswith("OutOf")
+    )
+    stuck = not over and text(waiting.get("reason")) in _STUCK_REASONS
+    scheduled = find_condition(conditions, "PodScheduled")
+    if stuck:
+        reason, message = text(waiting.get("reason")), text(waiting.get("message"))
+    elif (
+        not over
+        and scheduled is not None
+        and scheduled.reason == "Unschedulable"
+        and scheduled.status == "False"
+    ):
+        stuck, reason, message = True, scheduled.reason, scheduled.message
     return PodView(
         name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        deleting="deletionTimestamp" in metadata,
         job=text(mapping(metadata, "labels").get(_JOB_NAME)),
         attempt=_attempt(metadata),
         index=_number(mapping(metadata, "annotations").get(_INDEX)),
         over=over,
         exit_code=integer(ended.get("exitCode")) if over else None,
         answer=text(ended.get("message"), 8192) if over else "",
-        disrupted=is_true(conditions, "DisruptionTarget")
-        or "deletionTimestamp" in metadata
-        or reason in _NODE_REASONS
-        or reason.startswith("OutOf"),
+        disrupted=disrupted,
         reason=reason or text(ended.get("reason")),
-        message=text(status.get("message")),
-        seconds=_seconds(ended),
-        unschedulable=scheduled.message if scheduled is not None and refused and not over else "",
+        message=message,
+        began=moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt")),
+        finished=moment(ended.get("finishedAt")),
+        stuck=stuck,
     )
 
 
@@ -186,13 +219,8 @@ def _number(value: Any) -> int:
     )
 
 
-def _termination(status: Any) -> Any:
-    """How the container that does the work has ended; empty where it has not."""
+def _state(status: Any) -> Any:
+    """The state of the container that does the work; empty where it is not known."""
     containers = list(mappings(mapping(status).get("containerStatuses")))
     named = [one for one in containers if one.get("name") == STAGE_CONTAINER] or containers[:1]
-    return mapping(named[0], "state", "terminated") if named else {}
-
-
-def _seconds(ended: Any) -> int:
-    began, finished = moment(ended.get("startedAt")), moment(ended.get("finishedAt"))
-    return 0 if began is None or finished is None else max(0, (finished - began) // timedelta(seconds=1))
+    return mapping(named[0], "state") if named else {}

@@ -24,7 +24,7 @@ from xstilts_operator.tolerant import (
 from xstilts_operator.views.common import Condition, find_condition, view_conditions
 
 SUCCEEDED: Final = "Succeeded"  # the summary condition of stages and experiments
-USAGE_LIMIT: Final = 32  # payers that are told apart; what is charged to more of them goes to the last
+USAGE_LIMIT: Final = 32  # payers that are told apart; what is the others are one entry
 LOG_LIMIT: Final = 1024
 MESSAGE_LIMIT: Final = 1024
 
@@ -131,7 +131,7 @@ class StageView:
 
     Attributes:
         owners: its owner references, all of them.
-        key, kind, parents, stage, title: of its spec; `parents` are names of TransferStages, `stage` is JSON.
+        key, kind, store, parents, stage, title: of its spec; `parents` are names of TransferStages, `stage` is JSON.
         state: where it stands; `reason` and `message` say why it goes no further.
         since: when its condition Succeeded last changed.
         attempt: the last one, under way or not.
@@ -152,6 +152,7 @@ class StageView:
     owners: tuple[Owner, ...] = ()
     key: str = ""
     kind: str = ""
+    store: str = ""
     parents: tuple[str, ...] = ()
     stage: str = field(default="", repr=False)
     title: str = ""
@@ -254,6 +255,7 @@ def view_stage(obj: Object) -> StageView:
         ),
         key=text(spec.get("key")),
         kind=text(spec.get("kind")),
+        store=text(spec.get("store")),
         parents=texts(spec.get("parentStages")),
         stage=text(spec.get("stage"), 200_000),
         title=text(spec.get("title")),

@@ -1,0 +1,133 @@
+"""What a stage becomes when its attempt has ended: done, tried again, or failed; and who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from xstilts_operator.reconcile.attempts import Outcome, Verdict
+from xstilts_operator.settings import AttemptSettings
+from xstilts_operator.tolerant import rounded
+from xstilts_operator.views import AttemptView, Failure, StageState, StageView, Usage
+from xstilts_operator.views.stage import USAGE_LIMIT
+
+# Progress is told in whole percent: an attempt that has worked this long is taken to have moved its checkpoint.
+STEADY_SECONDS: Final = 600
+OTHERS: Final = "others"  # the payers of a stage that are told apart no more
+
+
+def ended(
+    stage: StageView, outcome: Outcome, *, worked: int, charge: int, settings: AttemptSettings, now: datetime
+) -> StageView:
+    """The stage after its attempt.
+
+    Args:
+        stage: Active.
+        outcome: of its attempt.
+        worked: for how many seconds its pods have worked.
+        charge: the attempt's GPU-seconds.
+        settings: how often a stage is tried.
+        now: the time.
+    """
+    stage = paid(stage, charge)
+    if outcome.verdict is Verdict.SUCCEEDED and outcome.result is not None:
+        return stage.to(
+            StageState.SUCCEEDED,
+            now,
+            scores=outcome.result.scores,
+            outputs_digest=outcome.result.outputs_digest,
+            completed=rounded(now),
+        )
+    failure = Failure(
+        attempt=stage.number,
+        reason=outcome.reason,
+        message=outcome.message,
+        exit_code=outcome.exit_code,
+        log=outcome.log,
+        percent=stage.percent,
+    )
+    if outcome.verdict is Verdict.INVALID:
+        return _failed(stage, failure, outcome.reason, now)
+    if outcome.verdict is Verdict.INTERRUPTED:
+        return _interrupted(stage, failure, moved=_moved(stage, worked), settings=settings, now=now)
+    return _counted(stage, failure, settings, now)
+
+
+def paid(stage: StageView, charge: int) -> StageView:
+    """The stage with GPU-seconds charged to the payer of its attempt."""
+    if stage.attempt is None or charge <= 0:
+        return stage
+    return replace(stage, usage=_charged(stage.usage, stage.attempt, charge))
+
+
+def backoff(failures: int, settings: AttemptSettings) -> timedelta:
+    """How long a stage waits after so many failures."""
+    doubled = settings.backoff_seconds * 2 ** min(failures - 1, 16)
+    return timedelta(seconds=min(doubled, settings.backoff_cap_seconds))
+
+
+def _counted(stage: StageView, failure: Failure, settings: AttemptSettings, now: datetime) -> StageView:
+    failures = stage.failures + 1
+    if failures >= settings.max_failures:
+        return _failed(stage, failure, failure.reason, now, failures=failures)
+    return stage.to(
+        StageState.WAITING,
+        now,
+        reason="BackingOff",
+        message=f"attempt {failure.attempt} failed ({failures} of {settings.max_failures}): {failure.message}"[
+            :1024
+        ],
+        retry_after=rounded(now + backoff(failures, settings)),
+        failures=failures,
+        last_failure=failure,
+    )
+
+
+def _interrupted(
+    stage: StageView, failure: Failure, *, moved: bool, settings: AttemptSettings, now: datetime
+) -> StageView:
+    resumes, stalled = stage.resumes + 1, 0 if moved else stage.stalled + 1
+    if resumes > settings.max_resumes or stalled > settings.stalled_resumes:
+        reason = "TooManyResumes" if resumes > settings.max_resumes else "NoProgress"
+        return _failed(stage, failure, reason, now, resumes=resumes, stalled=stalled)
+    return stage.to(
+        StageState.WAITING,
+        now,
+        reason="Resuming",
+        message=f"attempt {failure.attempt} was interrupted: {failure.message}"[:1024],
+        resumes=resumes,
+        stalled=stalled,
+        last_failure=failure,
+    )
+
+
+def _failed(stage: StageView, failure: Failure, reason: str, now: datetime, **counts: int) -> StageView:
+    return stage.to(
+        StageState.FAILED,
+        now,
+        reason=reason,
+        message=failure.message,
+        completed=rounded(now),
+        last_failure=failure,
+        **counts,
+    )
+
+
+def _moved(stage: StageView, worked: int) -> bool:
+    """Whether the attempt has got further than the one before it that was interrupted."""
+    before = stage.last_failure.percent if stage.last_failure else None
+    further = stage.percent is not None and stage.percent > (before or 0)
+    return further or worked >= STEADY_SECONDS
+
+
+def _charged(usage: Sequence[Usage], payer: AttemptView, charge: int) -> tuple[Usage, ...]:
+    """The bill with a charge more: to a payer that has paid before, or to a new one."""
+    before = sum(one.gpu_seconds for one in usage if one.experiment_uid == payer.experiment_uid)
+    others = [one for one in usage if one.experiment_uid != payer.experiment_uid]
+    if len(others) >= USAGE_LIMIT:
+        last = others[USAGE_LIMIT - 2 :]
+        merged = Usage(OTHERS, OTHERS, sum(one.gpu_seconds for one in last))
+        others = [*others[: USAGE_LIMIT - 2], merged]
+    return (*others, Usage(payer.experiment, payer.experiment_uid, before + charge))

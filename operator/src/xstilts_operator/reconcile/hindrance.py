@@ -1,0 +1,60 @@
+"""Why a stage goes no further, where that is worth saying: what soon passes is not written down."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from xstilts_operator.scenes import StageScene
+from xstilts_operator.views import JobView, StageState, StageView
+from xstilts_operator.views.stage import MESSAGE_LIMIT
+
+PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
+PARENT_FAILED: Final = "ParentFailed"
+QUEUED: Final = "Queued"
+
+Reason = tuple[str, str]  # reason, message
+
+
+def of_idle(scene: StageScene) -> Reason | None:
+    """Why a stage of which no attempt is under way will not come to one: a stage that it needs has failed.
+
+    None where nothing new is to be said.
+    """
+    stage = scene.stage
+    if stage.state not in {StageState.PENDING, StageState.WAITING}:
+        return None
+    failed = [parent for parent in scene.parents.values() if has_failed(parent)]
+    if failed:
+        title = failed[0].title or failed[0].name
+        verb = "cannot run" if failed[0].reason == PARENT_FAILED else "failed"
+        return PARENT_FAILED, f"{title} {verb}"[:MESSAGE_LIMIT]
+    return ("WaitingForParents", "") if stage.reason == PARENT_FAILED else None
+
+
+def has_failed(stage: StageView) -> bool:
+    """Whether a stage has failed, or cannot run since one that it needs has."""
+    return stage.state is StageState.FAILED or (
+        stage.state in {StageState.PENDING, StageState.WAITING} and stage.reason == PARENT_FAILED
+    )
+
+
+def of_job(scene: StageScene, job: JobView) -> Reason | None:
+    """Why the Job of an attempt does not run; None where it does."""
+    if job.owner != scene.stage.uid:
+        return "NameConflict", f"the Job {job.name} is there and is not this stage's: it must be deleted"
+    if job.suspended:
+        queue = scene.stage.attempt.queue if scene.stage.attempt else None
+        waits = f"waits in queue {queue}" if queue else "its Job is suspended"
+        said = scene.workload.message if scene.workload else ""
+        return QUEUED, f"{waits}: {said}"[:MESSAGE_LIMIT] if said else waits
+    stuck = next((pod for pod in scene.pods if pod.job == job.name and pod.stuck), None)
+    return (stuck.reason, stuck.message[:MESSAGE_LIMIT]) if stuck else None
+
+
+def passes_in(stage: StageView, now: datetime) -> float:
+    """In how many seconds what stands in an attempt's way is worth writing down."""
+    if stage.attempt is None:
+        return 0.0
+    due = stage.attempt.started + timedelta(seconds=PASSES_SECONDS)
+    return max(0.0, (due - now).total_seconds())

@@ -1,0 +1,40 @@
+"""Whose a stage is: every experiment that is there and needs it, none of them its controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xstilts_operator.actions import SetOwners
+from xstilts_operator.names import API_VERSION
+from xstilts_operator.scenes import StageScene
+from xstilts_operator.views import ExperimentView, StageView
+
+EXPERIMENT_KIND = "TransferExperiment"
+
+
+def owner_reference(experiment: ExperimentView) -> dict[str, str]:
+    """The owner reference of an experiment that needs a stage; its deletion never waits for the stage's."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": EXPERIMENT_KIND,
+        "name": experiment.name,
+        "uid": experiment.uid,
+    }
+
+
+def set_owners(scene: StageScene) -> SetOwners | None:
+    """The stage's owners as they must be; None where they are.
+
+    A stage that nobody needs any more keeps its owners: they are gone, and so Kubernetes collects it.
+    """
+    stage = scene.stage
+    owners = _in_order(stage, [one for one in scene.needed_by if not one.deleting])
+    if not owners or [one.uid for one in owners] == [owner.uid for owner in stage.owners]:
+        return None
+    return SetOwners(stage.reference, tuple(map(owner_reference, owners)), stage.version)
+
+
+def _in_order(stage: StageView, needed_by: Iterable[ExperimentView]) -> list[ExperimentView]:
+    """Those that own it already first, as they stand there; so two writers agree."""
+    places = {owner.uid: place for place, owner in enumerate(stage.owners)}
+    return sorted(needed_by, key=lambda one: (places.get(one.uid, len(places)), one.uid))

@@ -1,0 +1,174 @@
+"""What to do about one stage: whose it is, the Job of its attempt, how that has ended, whether it may go on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from xstilts_operator.actions import Action, Decision, Delete, Emit, Reference, Resource
+from xstilts_operator.names import job_name
+from xstilts_operator.reconcile.attempts import (
+    LOST,
+    POD_GRACE_SECONDS,
+    Outcome,
+    Verdict,
+    gpu_seconds,
+    judge,
+)
+from xstilts_operator.reconcile.ending import ended, paid
+from xstilts_operator.reconcile.hindrance import of_idle, of_job, passes_in
+from xstilts_operator.reconcile.owners import set_owners
+from xstilts_operator.reconcile.starting import start
+from xstilts_operator.reconcile.suspension import lapses_in, wants, why_stopped
+from xstilts_operator.reconcile.writes import say, write
+from xstilts_operator.scenes import StageScene
+from xstilts_operator.settings import Settings
+from xstilts_operator.views import JobView, PodView, StageState, StageView
+
+
+def reconcile_stage(scene: StageScene, settings: Settings, now: datetime) -> Decision:
+    """Decide about a stage. At most one conditional write a decision: the next one sees what it has made.
+
+    Args:
+        scene: the stage and what stands around it.
+        settings: the administrator's.
+        now: the time, aware.
+    """
+    stage = scene.stage
+    if stage.deleting:
+        return Decision()
+    owners = set_owners(scene)
+    if owners is not None:
+        return Decision((owners,))
+    if stage.active:
+        return _active(scene, settings, now)
+    return _idle(scene)
+
+
+def _idle(scene: StageScene) -> Decision:
+    actions = list(_leftovers(scene))
+    said = of_idle(scene)
+    if said is not None:
+        actions += say(scene.stage, *said)
+    return Decision(tuple(actions))
+
+
+def _active(scene: StageScene, settings: Settings, now: datetime) -> Decision:
+    stage, job = scene.stage, scene.named
+    if job is not None and job.owner == stage.uid and job.over:
+        return _over(scene, job, settings, now)
+    if not any(wants(one, now) for one in scene.needed_by):
+        return _stop(scene, now)
+    if job is None and scene.job_seen:
+        return _end(scene, LOST, settings, now)
+    leftovers = tuple(_leftovers(scene))
+    if job is None:
+        return start(scene, settings, now, leftovers)
+    return _going_on(scene, job, now, leftovers)
+
+
+def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) -> Decision:
+    known_for = scene.ended_for or 0.0
+    outcome = judge(
+        scene.stage.key, job, _pods(scene), disruption_seen=scene.disruption_seen, ended_for=known_for
+    )
+    if outcome is None:
+        return Decision(tuple(_leftovers(scene)), again_in=POD_GRACE_SECONDS - known_for)
+    return _end(scene, outcome, settings, now)
+
+
+def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[Action, ...]) -> Decision:
+    stage, lapses = scene.stage, lapses_in(scene.needed_by, now)
+    said = of_job(scene, job)
+    if said is None:
+        return Decision((*leftovers, *say(stage)), again_in=lapses)
+    patience = 0.0 if stage.reason == said[0] else passes_in(stage, now)
+    if patience > 0:
+        return Decision(leftovers, again_in=min(patience, lapses or patience))
+    return Decision((*leftovers, *say(stage, *said)), again_in=lapses)
+
+
+def _stop(scene: StageScene, now: datetime) -> Decision:
+    """End the attempt in the status first: a Job that is then found without one is deleted, whoever finds it."""
+    reason, message = why_stopped(scene.needed_by, now)
+    charge = _charge(scene, now)
+    stopped = paid(scene.stage, charge).to(StageState.PENDING, now, reason=reason, message=message)
+    event = Emit(scene.stage.reference, "Normal", reason, f"attempt {scene.stage.number} stopped: {message}")
+    job = _own(scene)
+    return Decision((write(stopped), event, *_deletions(scene, [job] if job else [])))
+
+
+def _end(scene: StageScene, outcome: Outcome, settings: Settings, now: datetime) -> Decision:
+    pods = _pods(scene)
+    after = ended(
+        scene.stage,
+        outcome,
+        worked=max((pod.seconds(now) for pod in pods), default=0),
+        charge=_charge(scene, now),
+        settings=settings.attempts,
+        now=now,
+    )
+    return Decision((write(after), *_events(after, outcome)))
+
+
+def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:
+    """What people are told of an attempt's end; success stands in the status, and needs no further write."""
+    if stage.state is StageState.SUCCEEDED:
+        return ()
+    attempt, title = f"attempt {stage.number}", stage.title or stage.name
+    if stage.state is StageState.FAILED:
+        told = f"{title} failed with {attempt}: {stage.message}"[:1024]
+        events = [Emit(stage.reference, "Warning", "Failed", told)]
+        if stage.attempt is not None:
+            payer = Reference(
+                Resource.EXPERIMENT, stage.namespace, stage.attempt.experiment, stage.attempt.experiment_uid
+            )
+            events.append(Emit(payer, "Warning", "StageFailed", told))
+        return tuple(events)
+    kind, reason = (
+        ("Normal", "Resuming") if outcome.verdict is Verdict.INTERRUPTED else ("Warning", "Retrying")
+    )
+    message = f"{attempt}: {outcome.message}"[:1024]
+    return (Emit(stage.reference, "Normal" if kind == "Normal" else "Warning", reason, message),)
+
+
+def _charge(scene: StageScene, now: datetime) -> int:
+    stage = scene.stage
+    return gpu_seconds(stage.attempt, _own(scene), _pods(scene), now) if stage.attempt else 0
+
+
+def _own(scene: StageScene) -> JobView | None:
+    """The current attempt's Job, if it is this stage's."""
+    job = scene.named
+    return job if job is not None and job.owner == scene.stage.uid else None
+
+
+def _pods(scene: StageScene) -> list[PodView]:
+    """The pods of the current attempt's Job."""
+    name = job_name(scene.stage.name, scene.stage.number)
+    return [pod for pod in scene.pods if pod.job == name]
+
+
+def _leftovers(scene: StageScene) -> list[Action]:
+    """Deletes what runs of attempts that are over, or that nobody has ended properly."""
+    stage = scene.stage
+    current = job_name(stage.name, stage.number) if stage.active else ""
+    jobs = [job for job in scene.jobs if job.owner == stage.uid and job.name != current and not job.over]
+    names = {job.name for job in scene.jobs}
+    orphans = [pod for pod in scene.pods if not pod.over and pod.job not in names | {current}]
+    return [*_deletions(scene, jobs), *_orphans(scene, orphans)]
+
+
+def _deletions(scene: StageScene, jobs: list[JobView]) -> list[Action]:
+    return [
+        Delete(Reference(Resource.JOB, scene.stage.namespace, job.name, job.uid))
+        for job in jobs
+        if not job.over and not job.deleting
+    ]
+
+
+def _orphans(scene: StageScene, pods: list[PodView]) -> list[Action]:
+    return [
+        Delete(Reference(Resource.POD, scene.stage.namespace, pod.name, pod.uid), "Background")
+        for pod in pods
+        if not pod.deleting
+    ]

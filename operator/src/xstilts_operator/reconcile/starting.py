@@ -1,0 +1,75 @@
+"""Making the Job of an attempt that has been admitted, once nothing of the attempts before it runs any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from xstilts.spec import Resources
+from xstilts.stage import Kind
+from xstilts_operator.actions import Action, Create, CreateJob, Decision, Resource
+from xstilts_operator.jobs import Attempt, stage_job, stage_service
+from xstilts_operator.reconcile.hindrance import passes_in
+from xstilts_operator.reconcile.writes import say
+from xstilts_operator.scenes import StageScene
+from xstilts_operator.settings import Settings
+from xstilts_operator.views import AttemptView, StageView
+
+
+def start(
+    scene: StageScene, settings: Settings, now: datetime, leftovers: tuple[Action, ...] = ()
+) -> Decision:
+    """Make the Job of an Active stage, and first the Service where it has several nodes.
+
+    `leftovers` are deletions of what still runs of earlier attempts.
+    """
+    stage = scene.stage
+    running = [job.name for job in scene.jobs if not job.over] + [
+        pod.name for pod in scene.pods if not pod.over
+    ]
+    if running:
+        said = ("OldPodsTerminating", f"waits for the end of {running[0]}, of an attempt before")
+        patience = passes_in(stage, now)
+        if patience > 0 and stage.reason != said[0]:
+            return Decision(leftovers, again_in=patience)
+        return Decision((*leftovers, *say(stage, *said)))
+    store = settings.store(stage.store, stage.namespace)
+    attempt = _attempt(stage)
+    if store is None:
+        return Decision(
+            say(stage, "StoreUnknown", f"the store {stage.store!r} is not in the settings any more")
+        )
+    if attempt is None:
+        return Decision(
+            say(stage, "InvalidStage", "its spec must be one that the operator has made, was not")
+        )
+    actions: list[Action] = list(leftovers)
+    if attempt.placement.nodes > 1 and not scene.has_service:
+        actions.append(Create(Resource.SERVICE, stage_service(attempt)))
+    actions.append(CreateJob(stage.reference, attempt.number, stage_job(attempt, store, settings)))
+    return Decision(tuple(actions))
+
+
+def _attempt(stage: StageView) -> Attempt | None:
+    """What the Job is made of; None where the stage's spec is not the operator's."""
+    attempt = stage.attempt
+    if attempt is None or stage.kind not in set(Kind) or not stage.stage:
+        return None
+    return Attempt(
+        stage=stage.reference,
+        kind=Kind(stage.kind),
+        text=stage.stage,
+        number=attempt.number,
+        payer=attempt.experiment,
+        placement=_resources(attempt),
+        queue=attempt.queue,
+    )
+
+
+def _resources(attempt: AttemptView) -> Resources:
+    """What the attempt was admitted with; the least where somebody has put another thing there."""
+    try:
+        return Resources.model_validate(attempt.placement)
+    except ValidationError:
+        return Resources()
