@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,23 @@ def test_no_other_name_passes_for_a_key(store, key):
 def test_no_other_name_passes_for_a_namespace(tmp_path, namespace):
     with pytest.raises(StoreError, match="namespace: must be"):
         Store.open(str(tmp_path), namespace)
+
+
+def test_a_report_is_written_over_the_last_one_and_beside_everything_else(place):
+    store = place.store("team")
+    store.write_report("mt5-size", {"report.html": "first", "results.csv": "a,b"})
+    store.write_report("mt5-size", {"report.html": "second", "results.csv": "a,b"})
+    assert place.files("team/reports") == {
+        "mt5-size/report.html": b"second",
+        "mt5-size/results.csv": b"a,b",
+    }
+    assert not store.unneeded((), (), datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "file"), [("..", "report.html"), ("a/b", "x"), ("", "x"), ("e", "../x"), ("e", ".x")]
+)
+def test_a_report_stays_in_its_folder(experiment, file, place):
+    with pytest.raises(StoreError, match="must be"):
+        place.store("team").write_report(experiment, {file: "text"})
+    assert not place.files()

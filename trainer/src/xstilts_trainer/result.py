@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xstilts.errors import UserError
-from xstilts.scoring import MAIN
+from xstilts.scoring import main_scores, rounded
 from xstilts.stage import RESULT_LIMIT, EvaluateSpec, Kind, Result, StageFailure
 from xstilts.store import Manifest, Store
 from xstilts.task import Metric
@@ -36,18 +36,8 @@ def result_of(manifest: Manifest, store: Store) -> Result:
 
 def bounded(key: str, outputs_digest: str, scores: Scores, metrics: Mapping[str, Metric]) -> Result:
     """The result with the most detail that fits (see `result_of`)."""
-    main = {
-        task: {name: values for name, values in by_name.items() if name in MAIN[metrics[task]]}
-        for task, by_name in scores.items()
-    }
-    rounded = {
-        task: {
-            name: {language: f"{float(value):.2f}" for language, value in values.items()}
-            for name, values in by_name.items()
-        }
-        for task, by_name in main.items()
-    }
-    for candidate in (scores, main, rounded):
+    main = main_scores(scores, metrics)
+    for candidate in (scores, main, rounded(main)):
         result = Result(key=key, outputs_digest=outputs_digest, scores=candidate)
         if len(to_bytes(result)) <= RESULT_LIMIT:
             return result

@@ -9,13 +9,10 @@ from xstilts.local.run import Ended
 from xstilts.local.schedule import GOOD
 from xstilts.local.titles import title
 from xstilts.plan import report_stage
-from xstilts.report import collect, render
+from xstilts.report import PAGE, report_files
 from xstilts.results import gather
-from xstilts.results.text import to_csv, to_json
 from xstilts.stage import Kind
 from xstilts.store import Store
-
-PAGE = "report.html"
 
 
 def write_report(ended: Ended, store: Store, folder: Path) -> Path:
@@ -26,8 +23,7 @@ def write_report(ended: Ended, store: Store, folder: Path) -> Path:
     """
     results = gather(ended.experiment, ended.plan, store)
     titles = {one.key: title(one) for one in ended.plan.stages}
-    page = render(results, collect(ended.plan, store, titles=titles, ran=ended.seconds.keys()))
-    files = {PAGE: page, "results.csv": to_csv(results), "results.json": to_json(results)}
+    files = report_files(results, ended.plan, store, titles=titles, ran=ended.seconds.keys())
     done = [one.key for one in ended.plan.of_kind(Kind.EVALUATE) if ended.states.get(one.key) in GOOD]
     stage = report_stage(done)
     if done and store.lookup(stage.key) is None:

@@ -1,5 +1,6 @@
 """Scores of predictions, pure: one metric a file; XTREME's submission form and its averages."""
 
+from xstilts.scoring.compact import main_scores, rounded
 from xstilts.scoring.metrics import MAIN, main_score, score
 from xstilts.scoring.squad_v2 import Guess
 from xstilts.scoring.submission import read_gold, read_predictions, submission_path, write_predictions
@@ -11,8 +12,10 @@ __all__ = [
     "Guess",
     "XtremeScores",
     "main_score",
+    "main_scores",
     "read_gold",
     "read_predictions",
+    "rounded",
     "score",
     "score_submission",
     "submission_path",

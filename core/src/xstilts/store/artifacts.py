@@ -223,6 +223,16 @@ class Store:
             for digest in filter(layout.is_key, self._backend.names(f"{layout.INPUTS}/{name}")):
                 yield InputRef(name=name, digest=digest)
 
+    def write_report(self, experiment: str, files: Mapping[str, str]) -> None:
+        """Write an experiment's report, over an older one; a reader sees each file whole, the first one last.
+
+        Raises:
+            StoreError: a name cannot be part of a path.
+        """
+        paths = {layout.report_file(experiment, name): text for name, text in files.items()}
+        for path, text in reversed(paths.items()):
+            self._backend.write(path, text.encode())
+
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:
         folder = self._backend.work / layout.DRAFTS / f"{name}.{secrets.token_hex(8)}"

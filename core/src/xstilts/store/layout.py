@@ -3,6 +3,7 @@
     <key>/…files…, manifest.json                    an artifact, the output of a stage
     inputs/<NAME>/<DIGEST>/…files…, manifest.json   a folder that `xstilts put` has put there
     inputs/<NAME>/latest                            the digest that was put last
+    reports/<experiment>/…files…                    an experiment's page and tables, as the operator wrote them last
     set-aside/<key or NAME>.<time>.<token>/…        what was found damaged, and set-aside.json saying why
     drafts/…, checkpoints/<key>/…, locks/…          work under way
 
@@ -23,6 +24,7 @@ MANIFEST: Final = "manifest.json"
 REASON: Final = "set-aside.json"
 INPUTS: Final = "inputs"
 LATEST: Final = "latest"
+REPORTS: Final = "reports"
 SET_ASIDE: Final = "set-aside"
 DRAFTS: Final = "drafts"
 CHECKPOINTS: Final = "checkpoints"
@@ -102,6 +104,19 @@ def namespace(name: str) -> str:
             )
         )
     return name
+
+
+def report_file(experiment: str, file: str) -> str:
+    """A file of an experiment's report.
+
+    Raises:
+        StoreError: the experiment's or the file's name cannot be part of a path.
+    """
+    if NAMESPACE.fullmatch(experiment) is None:  # experiments are named as namespaces are
+        raise StoreError(Problem("name", f"must be an experiment's name, was {experiment!r}"))
+    if INPUT_NAME.fullmatch(file) is None:
+        raise StoreError(Problem("file", f"must be a file's name, was {file!r}"))
+    return f"{REPORTS}/{experiment}/{file}"
 
 
 def set_aside_folder(folder: str, moment: datetime, token: str) -> str:
