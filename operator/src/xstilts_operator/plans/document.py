@@ -1,19 +1,15 @@
-"""An experiment's plan, frozen: what was accepted stands in an immutable ConfigMap, and stages come from there alone.
+"""A plan as it was accepted: the document, and how it is packed.
 
-So an upgrade with other defaults changes no key of an experiment that is under way. The document is plain JSON, packed
-(`base64 -d | gunzip`): the manifest without what may be edited, every stage with its title and cells, and the stage
-that answers each cell. Its name is made of its content, so that it cannot be exchanged for another.
+The document is plain JSON (`gunzip`): the manifest without what may be edited, every stage with its title and cells, and the
+stage that answers each cell.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import gzip
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final
@@ -21,27 +17,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from xstilts.canonical import canonical_json, sha256_hex
-from xstilts.catalogue.recipes import RECIPE_VERSION
-from xstilts.local.titles import title
-from xstilts.plan import Cell, Naive, Plan, PlannedStage, plan
-from xstilts.plan.sources import UNPINNED
+from xstilts.plan import Cell, Naive, Plan, PlannedStage
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
-from xstilts_operator.actions import Object
-from xstilts_operator.names import (
-    API_VERSION,
-    EXPERIMENT_LABEL,
-    MANAGED_BY,
-    MANAGER,
-    plan_name,
-    stage_name,
-)
+from xstilts_operator.answers import answer_size
+from xstilts_operator.names import stage_name
 
 PLAN_SCHEMA: Final = "xstilts.dev/plan/v1"
-PLAN_FILE: Final = "plan.json.gz"  # the ConfigMap's key
-STAGES_LIMIT: Final = 5_000
-STAGE_LIMIT: Final = 100_000  # bytes of one stage: it travels as an annotation of its pods
-PACKED_LIMIT: Final = 1_000_000  # bytes; a ConfigMap holds 1 MiB
 UNPACKED_LIMIT: Final = 64_000_000  # bytes; what a made-up ConfigMap may make of our memory
 
 # What may be edited while an experiment runs is no part of what was accepted.
@@ -84,6 +66,7 @@ class FrozenStage:
         tasks: what it prepares, trains on or scores.
         cells: the cells that need it, as indices of `PlanDocument.cells`.
         unpinned: whether it belongs to this experiment alone.
+        answer: how many bytes it takes at most in a lookup's answer.
     """
 
     key: str
@@ -94,6 +77,7 @@ class FrozenStage:
     tasks: tuple[str, ...]
     cells: tuple[int, ...]
     unpinned: bool
+    answer: int
 
 
 @dataclass(frozen=True)
@@ -141,6 +125,11 @@ class PlanDocument:
         """The stages by the TransferStage's name."""
         return {stage.name: stage for stage in self.stages.values()}
 
+    @cached_property
+    def by_answer(self) -> tuple[str, ...]:
+        """The keys, longest answers to a lookup first; of equals in the order of the keys."""
+        return tuple(sorted(self.stages, key=lambda key: (-self.stages[key].answer, key)))
+
     def texts(self) -> dict[str, str]:
         """Key -> the stage as canonical JSON, unpacked now."""
         return {
@@ -179,71 +168,8 @@ class PlanDocument:
         try:
             accepted = self.experiment()
         except ValidationError:
-            return self.manifest == _manifest(experiment)
+            return self.manifest == manifest(experiment)
         return _grid(accepted) == _grid(experiment)
-
-
-def accept(experiment: Experiment, uid: str, image: str, before: PlanDocument | None = None) -> PlanDocument:
-    """The plan of an experiment: the one that was accepted before, where it covers it, else a new one.
-
-    Args:
-        experiment: checked, in its namespace.
-        uid: of the TransferExperiment: it stands in the keys of what is not pinned.
-        image: of the trainer.
-        before: the plan that its stages come from so far. A new one must hold every preparation and training of it.
-
-    Raises:
-        SpecError: the experiment cannot be planned.
-        PlanError: PlanTooLarge, or PlanUnsupported where this version would make other stages of what was accepted.
-    """
-    if before is not None and before.covers(experiment):
-        return before
-    document = _freeze(experiment, uid, image)
-    if before is not None:
-        _refuse_other_stages(before, document)
-    return document
-
-
-def config_map(document: PlanDocument, uid: str) -> Object:
-    """The ConfigMap that holds a plan, owned by its experiment."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": plan_name(document.name, uid, document.content),
-            "namespace": document.namespace,
-            "labels": {MANAGED_BY: MANAGER, EXPERIMENT_LABEL: document.name},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "TransferExperiment",
-                    "name": document.name,
-                    "uid": uid,
-                    "controller": True,
-                }
-            ],
-        },
-        "immutable": True,
-        "binaryData": {PLAN_FILE: base64.b64encode(document.packed).decode()},
-    }
-
-
-def thaw(obj: Object) -> PlanDocument:
-    """The plan in a ConfigMap.
-
-    Raises:
-        PlanError: it holds no plan that this version can read, or not the one that it is named after.
-    """
-    try:
-        metadata = obj["metadata"]
-        document = unpack(base64.b64decode(obj["binaryData"][PLAN_FILE], validate=True))
-        uids = [owner["uid"] for owner in metadata["ownerReferences"]]
-    except (KeyError, TypeError, binascii.Error):
-        raise _unreadable("it has no plan or no owner") from None
-    names = {plan_name(document.name, uid, document.content) for uid in uids}
-    if metadata["name"] not in names or metadata["namespace"] != document.namespace:
-        raise _unreadable("it holds another plan than its name says")
-    return document
 
 
 def unpack(packed: bytes) -> PlanDocument:
@@ -275,58 +201,10 @@ def unpack(packed: bytes) -> PlanDocument:
             packed=packed,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _unreadable(f"{type(error).__name__}: {error}"[:200]) from None
+        raise unreadable(f"{type(error).__name__}: {error}"[:200]) from None
 
 
-def _freeze(experiment: Experiment, uid: str, image: str) -> PlanDocument:
-    planned = plan(experiment, mark=f"{UNPINNED}{uid}")
-    stages = [one for one in planned.stages if one.stage.kind is not Kind.REPORT]
-    if len(stages) > STAGES_LIMIT:
-        raise PlanError(
-            "PlanTooLarge",
-            f"an experiment must have at most {STAGES_LIMIT:,} stages, was {len(stages):,}; make several of it",
-        )
-    for one in stages:
-        size = len(one.stage.to_json())
-        if size > STAGE_LIMIT:
-            raise PlanError(
-                "PlanTooLarge",
-                f"the stage '{title(one)}' must be at most {STAGE_LIMIT:,} bytes of JSON, was {size:,}: "
-                "it names too many files or languages",
-            )
-    index = {cell: number for number, cell in enumerate(planned.cells())}
-    numbers = {one.key: number for number, one in enumerate(stages)}
-    text = canonical_json(
-        {
-            "schema": PLAN_SCHEMA,
-            "version": version("xstilts"),
-            "recipeVersion": RECIPE_VERSION,
-            "image": image,
-            "experiment": _manifest(experiment),
-            "stages": [
-                {
-                    "stage": one.stage.model_dump(mode="json"),
-                    "title": title(one),
-                    "cells": sorted(index[cell] for cell in one.labels),
-                    "unpinned": one.unpinned,
-                }
-                for one in stages
-            ],
-            "cells": [[cell.model, cell.intermediate, cell.target, cell.seed] for cell in index],
-            "evaluations": [numbers[key] for key in planned.evaluations.values()],
-            "naive": asdict(planned.naive),
-        }
-    )
-    packed = gzip.compress(text, mtime=0)
-    if len(packed) > PACKED_LIMIT or len(text) > UNPACKED_LIMIT:
-        raise PlanError(
-            "PlanTooLarge",
-            f"a plan must be at most {PACKED_LIMIT:,} bytes, packed, was {len(packed):,}; make several experiments",
-        )
-    return unpack(packed)
-
-
-def _manifest(experiment: Experiment) -> dict[str, Any]:
+def manifest(experiment: Experiment) -> dict[str, Any]:
     """The experiment as it was written, without what may be edited."""
     document = experiment.model_dump(
         mode="json", exclude_unset=True, include=_WRITTEN, exclude={"spec": _SCHEDULING}
@@ -353,6 +231,7 @@ def _frozen(one: Mapping[str, Any], store: str) -> FrozenStage:
         tasks=tuple(sorted(set(named))),
         cells=tuple(one["cells"]),
         unpinned=one["unpinned"],
+        answer=answer_size(kind, spec),
     )
 
 
@@ -379,20 +258,8 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_other_stages(before: PlanDocument, document: PlanDocument) -> None:
-    kept = {stage.key for stage in before.stages.values() if stage.kind in {Kind.PREPARE, Kind.TRAIN}}
-    other = kept - document.stages.keys()
-    if other:
-        raise PlanError(
-            "PlanUnsupported",
-            f"it was planned by version {before.version} (recipes {before.recipe_version}); version "
-            f"{document.version} (recipes {document.recipe_version}) would do {len(other)} of its {len(kept)} "
-            "preparations and trainings otherwise, so that new cells could not be compared with old ones: take them "
-            "out again, and make a new experiment for them",
-        )
-
-
-def _unreadable(why: str) -> PlanError:
+def unreadable(why: str) -> PlanError:
+    """The error of a plan that cannot be read."""
     return PlanError(
         "PlanUnsupported",
         f"the plan's ConfigMap must hold a plan that version {version('xstilts')} can read, does not ({why}); make the "

@@ -1,0 +1,32 @@
+"""The headless Service of an attempt of several nodes: by it the pods find the first of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xstilts_operator.actions import Object
+from xstilts_operator.jobs.job import owner_reference
+from xstilts_operator.jobs.stage import Attempt
+from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL
+
+RENDEZVOUS_PORT: Final = 29_500  # of the trainer's first process
+
+
+def stage_service(attempt: Attempt) -> Object:
+    """The Service, controlled by the TransferStage; addresses are published before pods are ready."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": attempt.name,
+            "namespace": attempt.stage.namespace,
+            "labels": attempt.labels,
+            "ownerReferences": [owner_reference(attempt.stage)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {STAGE_LABEL: attempt.stage.name, ATTEMPT_LABEL: str(attempt.number)},
+            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
+        },
+    }

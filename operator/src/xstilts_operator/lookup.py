@@ -1,0 +1,55 @@
+"""`python -m xstilts_operator.lookup PLAN`: which stages of a plan does the store hold?
+
+One index of an Indexed Job: it asks for every XSTILTS_INDEXES-th key, from XSTILTS_INDEX on. Manifest, presence and sizes
+are checked; who reads the files verifies their hashes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from xstilts.errors import StoreError
+from xstilts.scoring import main_scores, rounded
+from xstilts.stage import EvaluateSpec, Kind, StageFailure
+from xstilts.store import Manifest, Store
+from xstilts_operator.answers import LOOKUP_SCHEMA, Found, LookupAnswer, lookup_answer, to_message
+from xstilts_operator.companion import Task, run
+
+SCORES = "scores.json"
+
+
+def look(task: Task) -> bytes:
+    """The message of one index."""
+    index = task.number("XSTILTS_INDEX")
+    share = task.document.by_answer[index :: task.number("XSTILTS_INDEXES")]
+    found = ((key, find(task.store, key)) for key in share)
+    return lookup_answer(task.plan, index, {key: one for key, one in found if one is not None})
+
+
+def find(store: Store, key: str) -> Found | None:
+    """What the store holds of a stage. Scores that are damaged are set aside: then it holds nothing."""
+    manifest = store.lookup(key)
+    if manifest is None:
+        return None
+    if manifest.kind is not Kind.EVALUATE:
+        return Found()
+    try:
+        return _scored(store, manifest)
+    except StoreError:
+        return None
+
+
+def _scored(store: Store, manifest: Manifest) -> Found:
+    scores = json.loads(store.read_bytes(manifest.key, SCORES))
+    spec = EvaluateSpec.model_validate(manifest.stage.spec)
+    metrics = {data.task.name: data.task.metric for data in spec.data}
+    return Found(outputs_digest=manifest.outputs_digest, scores=rounded(main_scores(scores, metrics)))
+
+
+def _failed(plan: str, error: StageFailure) -> bytes:
+    return to_message(LookupAnswer(schema_=LOOKUP_SCHEMA, plan=plan, index=0, error=error))
+
+
+if __name__ == "__main__":
+    sys.exit(run(look, _failed, sys.argv[1:]))
