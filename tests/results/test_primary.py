@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
+from xstilts.report import Provenance, render
 from xstilts.results import Evaluation, Results, ScoreRow, primary, primary_table
 from xstilts.results.rows import Answers
+from xstilts.results.text import to_json
 from xstilts.spec import Analysis
 from xstilts.stage import Family
 from xstilts.statistics import Term, holm, interval, mean_zero_shot, sample, transfer_gap
@@ -120,3 +124,15 @@ def test_evaluations_without_answers_are_named():
     dropped = dict(list(made.answers.items())[1:])
     table = primary_table(primary(results(answers=dropped), Analysis()), results(answers=dropped), Analysis())
     assert any("base / none / xnli, seed 1" in note for note in table.notes)
+
+
+def test_the_page_shows_it_and_escapes_it():
+    made = results(models=("base", "<large>"))
+    answer = primary(made, Analysis())
+    table = primary_table(answer, made, Analysis())
+    page = render(made, Provenance({}, (), (), ()), table)
+    assert '<h2 id="primary">Primary answer</h2>' in page
+    assert "Δ &lt;large&gt; - Δ base" in page
+    assert table.rows[0][5] in page
+    assert json.loads(to_json(made, answer))["primary"][0]["points"]["estimate"] == answer[0].points.estimate
+    assert 'id="primary"' not in render(made, Provenance({}, (), (), ()))

@@ -33,10 +33,18 @@ def write(task: Task) -> bytes:
     if problems:
         raise StoreError(*problems)
     plan = document.plan()
-    results = gather(document.experiment(), plan, store)
+    experiment = document.experiment()
+    results = gather(experiment, plan, store)
     titles = {stage.key: stage.title for stage in document.stages.values()}
     began = datetime.fromisoformat(task.environment["XSTILTS_STARTED"])
-    files = report_files(results, plan, store, titles=titles, ran=_made_since(began, document, store))
+    files = report_files(
+        results,
+        plan,
+        store,
+        analysis=experiment.spec.analysis,
+        titles=titles,
+        ran=_made_since(began, document, store),
+    )
     store.write_report(document.name, files)
     return to_message(
         ReportAnswer(

@@ -23,7 +23,14 @@ def write_report(ended: Ended, store: Store, folder: Path) -> Path:
     """
     results = gather(ended.experiment, ended.plan, store)
     titles = {one.key: title(one) for one in ended.plan.stages}
-    files = report_files(results, ended.plan, store, titles=titles, ran=ended.seconds.keys())
+    files = report_files(
+        results,
+        ended.plan,
+        store,
+        analysis=ended.experiment.spec.analysis,
+        titles=titles,
+        ran=ended.seconds.keys(),
+    )
     done = [one.key for one in ended.plan.of_kind(Kind.EVALUATE) if ended.states.get(one.key) in GOOD]
     stage = report_stage(done)
     if done and store.lookup(stage.key) is None:

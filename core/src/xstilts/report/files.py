@@ -8,19 +8,37 @@ from typing import Final
 from xstilts.plan import Plan
 from xstilts.report.page import render
 from xstilts.report.provenance import collect
-from xstilts.results import Results
+from xstilts.results import Results, primary, primary_table
 from xstilts.results.text import to_csv, to_json
+from xstilts.spec import Analysis
 from xstilts.store import Store
 
 PAGE: Final = "report.html"
 
 
 def report_files(
-    results: Results, plan: Plan, store: Store, *, titles: Mapping[str, str], ran: Collection[str] = ()
+    results: Results,
+    plan: Plan,
+    store: Store,
+    *,
+    analysis: Analysis,
+    titles: Mapping[str, str],
+    ran: Collection[str] = (),
 ) -> dict[str, str]:
-    """File name -> text. Arguments are as those of `xstilts.report.render` and `xstilts.report.collect`."""
+    """File name -> text.
+
+    Args:
+        results: as for `render`.
+        plan: as for `collect`, like `store`, `titles` and `ran`.
+        store: what holds the artifacts.
+        analysis: the primary answer that the experiment asks for.
+        titles: of the stages.
+        ran: the stages that this run has done.
+    """
+    answer = primary(results, analysis)
+    table = primary_table(answer, results, analysis) if answer else None
     return {
-        PAGE: render(results, collect(plan, store, titles=titles, ran=ran)),
+        PAGE: render(results, collect(plan, store, titles=titles, ran=ran), table),
         "results.csv": to_csv(results),
-        "results.json": to_json(results),
+        "results.json": to_json(results, answer),
     }

@@ -12,7 +12,7 @@ from xstilts.catalogue import CATALOGUE, Entry
 from xstilts.catalogue.languages import LANGUAGES
 from xstilts.report.provenance import Provenance
 from xstilts.results import Combination, Results, combinations, summary_table
-from xstilts.results.table import difference, number
+from xstilts.results.table import Table, difference, number
 from xstilts.scoring import MAIN
 
 GROUPED_BY = 2  # the table's first columns, target and model, head its groups
@@ -54,12 +54,13 @@ class TargetSection:
         return any(row.chance for row in self.rows)
 
 
-def render(results: Results, provenance: Provenance) -> str:
+def render(results: Results, provenance: Provenance, primary: Table | None = None) -> str:
     """The page as HTML. Equal results and provenance give equal bytes.
 
     Args:
         results: of the experiment, whole or partial.
         provenance: of its stages.
+        primary: the primary answer, where there is one.
     """
     rows = combinations(results)
     table = summary_table(results)
@@ -72,6 +73,7 @@ def render(results: Results, provenance: Provenance) -> str:
             for (target, model), group in groupby(table.rows, key=lambda row: row[:GROUPED_BY])
         ],
         lead=lead(results),
+        primary=primary,
         targets=[
             section(results, target, [row for row in rows if row.target == target])
             for target in results.targets
