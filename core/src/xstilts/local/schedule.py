@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Protocol
 
-from xstilts.stage import Kind, Stage
+from xstilts.stage import Kind
 
 
 class State(StrEnum):
@@ -20,11 +21,27 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"  # stopped by us: the next run continues it
 
 
+class Node(Protocol):
+    """A stage as a schedule sees it: a `Stage`, or a plan's record of one."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it does."""
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """Role -> key of what it needs."""
+
+
 GOOD = frozenset({State.CACHED, State.DONE})
 BAD = frozenset({State.FAILED, State.BLOCKED})
 
 
-def required(stages: Iterable[Stage], cached: Collection[str]) -> frozenset[str]:
+def required(stages: Iterable[Node], cached: Collection[str]) -> frozenset[str]:
     """The stages that must run: every evaluation that is not cached, and what it needs that is not.
 
     A trained model that is gone from the store is not made again when all that was asked of it is there.
@@ -40,7 +57,7 @@ def required(stages: Iterable[Stage], cached: Collection[str]) -> frozenset[str]
     return frozenset(needed)
 
 
-def ready(stages: Sequence[Stage], states: Mapping[str, State]) -> list[str]:
+def ready(stages: Sequence[Node], states: Mapping[str, State]) -> list[str]:
     """The waiting stages whose parents are all there, the longest chain first; of equals in the order of `stages`.
 
     So a run does not end with one long chain on one core while the others have nothing to do.
@@ -55,7 +72,7 @@ def ready(stages: Sequence[Stage], states: Mapping[str, State]) -> list[str]:
     return sorted(startable, key=lambda key: -chains[key])
 
 
-def chain_lengths(stages: Sequence[Stage], states: Mapping[str, State]) -> dict[str, int]:
+def chain_lengths(stages: Sequence[Node], states: Mapping[str, State]) -> dict[str, int]:
     """For each stage how many trainings wait one after the other, itself and what needs it; `stages` come parents first."""
     lengths = {stage.key: 0 for stage in stages}
     for stage in reversed(stages):
@@ -66,7 +83,7 @@ def chain_lengths(stages: Sequence[Stage], states: Mapping[str, State]) -> dict[
     return lengths
 
 
-def block(stages: Iterable[Stage], states: Mapping[str, State]) -> dict[str, State]:
+def block(stages: Iterable[Node], states: Mapping[str, State]) -> dict[str, State]:
     """The same states with every waiting descendant of a failed stage blocked; `stages` come parents first."""
     settled = dict(states)
     for stage in stages:

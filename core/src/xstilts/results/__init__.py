@@ -1,7 +1,7 @@
 """Results: from the scores of evaluate stages to the table of model x intermediate x target."""
 
 from xstilts.results.combinations import Combination, Estimate, combinations
-from xstilts.results.gather import gather, rows
+from xstilts.results.gather import Numbers, gather, results_of, rows
 from xstilts.results.primary import PrimaryRow, primary
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import Evaluation, Results, ScoreRow
@@ -11,6 +11,7 @@ __all__ = [
     "Combination",
     "Estimate",
     "Evaluation",
+    "Numbers",
     "PrimaryRow",
     "Results",
     "ScoreRow",
@@ -18,6 +19,7 @@ __all__ = [
     "gather",
     "primary",
     "primary_table",
+    "results_of",
     "rows",
     "summary_table",
 ]

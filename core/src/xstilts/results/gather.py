@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xstilts.catalogue.overlap import Relation, relation
@@ -20,18 +20,28 @@ ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """What an evaluate stage has given, in the form of its files (see SCORES, CHANCE, ANSWERS)."""
+
+    scores: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    chance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    answers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+_NOTHING = Numbers()
+
+
+@dataclass(frozen=True)
 class _Artifact:
     """An evaluate stage and its numbers; there are none where it has not run."""
 
     spec: EvaluateSpec
     seeded: bool
-    scores: Mapping[str, Mapping[str, Mapping[str, str]]]
-    chance: Mapping[str, Mapping[str, str]]
-    answers: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    numbers: Numbers
 
     def rows(self, cell: Evaluation) -> Iterator[ScoreRow]:
         """The scores of a cell, sorted by metric and language."""
-        for metric, languages in sorted(self.scores.get(cell.target, {}).items()):
+        for metric, languages in sorted(self.numbers.scores.get(cell.target, {}).items()):
             for language, value in sorted(languages.items()):
                 yield ScoreRow(
                     cell.model, cell.intermediate, cell.target, cell.seed, language, metric, float(value)
@@ -44,7 +54,8 @@ def rows(plan: Plan, store: Store) -> list[ScoreRow]:
     Raises:
         StoreError: an artifact is damaged; it has been set aside.
     """
-    return [row for cell, artifact in _read(plan, store).items() for row in artifact.rows(cell)]
+    read = _artifacts(plan, _from_store(plan, store))
+    return [row for cell, artifact in read.items() for row in artifact.rows(cell)]
 
 
 def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
@@ -53,7 +64,12 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
     Raises:
         StoreError: an artifact is damaged; it has been set aside.
     """
-    read = _read(plan, store)
+    return results_of(experiment, plan, _from_store(plan, store))
+
+
+def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers]) -> Results:
+    """The results of an experiment, from the numbers of its evaluations by their keys: of those that have any."""
+    read = _artifacts(plan, numbers)
     data = {use.task.name: use for artifact in read.values() for use in artifact.spec.data}
     return Results(
         experiment=plan.name,
@@ -64,28 +80,32 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
             dict.fromkeys(cell.target for cell, artifact in read.items() if artifact.spec.retrieval)
         ),
         rows=tuple(row for cell, artifact in read.items() for row in artifact.rows(cell)),
-        missing=tuple(cell for cell, artifact in read.items() if cell.target not in artifact.scores),
+        missing=tuple(cell for cell, artifact in read.items() if cell.target not in artifact.numbers.scores),
         chance={
             target: {language: float(value) for language, value in languages.items()}
             for artifact in read.values()
-            for target, languages in artifact.chance.items()
+            for target, languages in artifact.numbers.chance.items()
         },
         answers={
             cell: {
                 language: Answers(one["right"], tuple(one["clusters"]))
-                for language, one in artifact.answers[cell.target].items()
+                for language, one in artifact.numbers.answers[cell.target].items()
             }
             for cell, artifact in read.items()
-            if cell.target in artifact.answers
+            if cell.target in artifact.numbers.answers
         },
         relations=_relations(experiment, {name: use.languages for name, use in data.items()}),
     )
 
 
-def _read(plan: Plan, store: Store) -> dict[Evaluation, _Artifact]:
+def _artifacts(plan: Plan, numbers: Mapping[str, Numbers]) -> dict[Evaluation, _Artifact]:
     """Every cell of the grid, in the order of the experiment file; the seeds of a deterministic one are one."""
     artifacts = {
-        planned.key: _artifact(planned.stage, _seeded(plan, planned.stage), store)
+        planned.key: _Artifact(
+            EvaluateSpec.model_validate(planned.stage.spec),
+            _seeded(plan, planned.stage),
+            numbers.get(planned.key, _NOTHING),
+        )
         for planned in plan.of_kind(Kind.EVALUATE)
     }
     found = {}
@@ -101,15 +121,18 @@ def _seeded(plan: Plan, stage: Stage) -> bool:
     return any(plan.by_key[parent].stage.kind is Kind.TRAIN for parent in stage.parents.values())
 
 
-def _artifact(stage: Stage, seeded: bool, store: Store) -> _Artifact:  # noqa: FBT001 - a field of the result
-    manifest = store.lookup(stage.key)
+def _from_store(plan: Plan, store: Store) -> dict[str, Numbers]:
+    return {planned.key: _numbers(planned.key, store) for planned in plan.of_kind(Kind.EVALUATE)}
+
+
+def _numbers(key: str, store: Store) -> Numbers:
+    manifest = store.lookup(key)
 
     def content(name: str) -> Any:
         there = manifest is not None and name in manifest.files
-        return json.loads(store.read_bytes(stage.key, name)) if there else {}
+        return json.loads(store.read_bytes(key, name)) if there else {}
 
-    spec = EvaluateSpec.model_validate(stage.spec)
-    return _Artifact(spec, seeded, content(SCORES), content(CHANCE), content(ANSWERS))
+    return Numbers(content(SCORES), content(CHANCE), content(ANSWERS))
 
 
 def _relations(

@@ -4,7 +4,7 @@ from xstilts.spec.experiment import Analysis, Experiment, ExperimentSpec, Metada
 from xstilts.spec.intermediates import ContinuedPretraining, IntermediateSpec, MixingSpec
 from xstilts.spec.models import ModelSpec
 from xstilts.spec.named_sources import NamedSource, named_sources, with_sources
-from xstilts.spec.reading import load_experiment, parse_experiment
+from xstilts.spec.reading import load_experiment, parse_experiment, read_experiment
 from xstilts.spec.scheduling import Budget, Resources, StageResources, Toleration
 from xstilts.spec.sources import is_hub_id, is_path, is_unpinned_input, store_input
 from xstilts.spec.tasks import Splits, TargetSpec, TaskSpec
@@ -39,6 +39,7 @@ __all__ = [
     "load_experiment",
     "named_sources",
     "parse_experiment",
+    "read_experiment",
     "store_input",
     "with_sources",
 ]

@@ -43,7 +43,10 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: plain values, the marks of what stands in it by path, and its keys that stand twice."""
+    """A parsed file: plain values, the marks of what stands in it by path, and its keys that stand twice.
+
+    What comes from no file has no source, and its values no place.
+    """
 
     source: str
     value: dict[str, Any]
@@ -59,7 +62,9 @@ class Document:
         """The file and line of a field, or of what it would stand in: ` (experiment.yaml, line 7)`."""
         while path and path not in self.marks:
             path = path[:-1]
-        return f" ({self.source}, line {self.marks[path].line})" if path else f" ({self.source})"
+        if path:
+            return f" ({self.source}, line {self.marks[path].line})"
+        return f" ({self.source})" if self.source else ""
 
 
 def parse_document(text: str, source: str) -> Document:

@@ -48,6 +48,18 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
     return experiment
 
 
+def read_experiment(value: dict[str, Any]) -> Experiment:
+    """Validate and check an experiment that comes from no file: an object of a cluster.
+
+    Raises:
+        SpecError: it is no experiment that can run; all problems together, named by their fields alone.
+    """
+    experiment, problems = _validate(Document("", value, {}, ()))
+    if experiment is None or problems:
+        raise SpecError(*problems)
+    return experiment
+
+
 def _validate(document: Document) -> tuple[Experiment | None, list[Problem]]:
     try:
         # As JSON, as it travels to a cluster: strict, without Python's own conversions ("3" is no number).
