@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from xstilts.errors import DataError
 from xstilts.stage import Family, Pooling
-from xstilts_trainer.models.backbone import encoder_folder, load_backbone, save_backbone
+from xstilts_trainer.models.backbone import load_backbone, save_backbone
+from xstilts_trainer.models.folders import encoder_folder
 
 from .conftest import FAMILIES, random_batch
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from transformers.models.mt5.modeling_mt5 import MT5Attention
 
 from xstilts.stage import Family, Pooling
-from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone, save_backbone
+from xstilts_trainer.models.backbone import Backbone, load_backbone, save_backbone
+from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import Head
 from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
 from xstilts_trainer.models.pooling import Encoded

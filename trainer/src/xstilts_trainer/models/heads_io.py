@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
 from xstilts.errors import DataError, Problem
-from xstilts_trainer.models.backbone import READABLE
+from xstilts_trainer.models.folders import READABLE
 from xstilts_trainer.models.heads import Head, HeadSpec, build_head
 
 _SPECS = TypeAdapter(tuple[HeadSpec, ...])

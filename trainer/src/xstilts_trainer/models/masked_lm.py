@@ -18,8 +18,9 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from xstilts.errors import SpecError
-from xstilts_trainer.models.backbone import Backbone, weight_files
+from xstilts_trainer.models.backbone import Backbone
 from xstilts_trainer.models.encoder_model import encode
+from xstilts_trainer.models.folders import weight_files
 from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.initialisation import generator_for, initialise
 

@@ -19,8 +19,9 @@ from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
 from xstilts_trainer.evaluation.retrieve import count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
-from xstilts_trainer.models.backbone import encoder_folder, load_backbone
+from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
 from xstilts_trainer.stages.lengths import check_length

@@ -19,8 +19,9 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import mean_score, predict
-from xstilts_trainer.models.backbone import Backbone, encoder_folder, load_backbone
+from xstilts_trainer.models.backbone import Backbone, load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import HeadSpec, make_head
 from xstilts_trainer.models.masked_lm import load_masked_lm
 from xstilts_trainer.progress import Progress
