@@ -11,10 +11,14 @@ from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, 
 
 @dataclass(frozen=True)
 class Companion:
-    """A Job that an experiment owns itself (lookup, report), with its pods."""
+    """A Job that an experiment owns itself (lookup, report), with its pods.
+
+    `ended_for`: seconds, by our own clock, for which it has been known to have ended.
+    """
 
     job: JobView
     pods: tuple[PodView, ...] = ()
+    ended_for: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,9 @@ class ExperimentScene:
         plan_problem: why the plan cannot be read.
         looked_up: the names of the stages that the store has been asked for, by the plan that the status names.
         stages: the TransferStages of its plan that are there, by name.
+        taken: the names of those, and of ones that are being deleted.
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
-        companions: its own Jobs, by name.
+        companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
     """
 
     experiment: ExperimentView
@@ -36,6 +41,7 @@ class ExperimentScene:
     plan_problem: str = ""
     looked_up: frozenset[str] = frozenset()
     stages: Mapping[str, StageView] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
     companions: Mapping[str, Companion] = field(default_factory=dict)
 

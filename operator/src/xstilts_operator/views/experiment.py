@@ -31,7 +31,6 @@ class ExperimentView:
         looked_up: the plan whose stages the store has been asked for.
         report: what is said of the report.
         written: the status as it is there.
-        settled: when, by our own clock, this status was first seen: None for long ago.
     """
 
     namespace: str
@@ -57,7 +56,6 @@ class ExperimentView:
     looked_up: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    settled: datetime | None = field(default=None, compare=False)
 
     @property
     def reference(self) -> Reference:
@@ -77,10 +75,7 @@ class ExperimentView:
 
 
 def view_experiment(
-    obj: Object,
-    experiment: Experiment | None,
-    problems: tuple[Problem, ...] = (),
-    settled: datetime | None = None,
+    obj: Object, experiment: Experiment | None, problems: tuple[Problem, ...] = ()
 ) -> ExperimentView:
     """Read a TransferExperiment, whatever stands in it; its spec has been parsed to an experiment or to problems."""
     metadata, spec, status = mapping(obj, "metadata"), mapping(obj, "spec"), mapping(obj, "status")
@@ -109,5 +104,4 @@ def view_experiment(
         looked_up=text(mapping(status, "lookup").get("plan")),
         report=mapping(status, "report"),
         written=status,
-        settled=settled,
     )

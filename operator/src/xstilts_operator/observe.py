@@ -1,0 +1,216 @@
+"""From the cache to what one decision may look at, and what only somebody who has watched for a while can tell.
+
+Objects in the cache are never changed, only replaced: so what was read out of one is kept until there is another.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from xstilts.errors import Problem, SpecError
+from xstilts.spec import Experiment, read_experiment
+from xstilts_operator.actions import Object, Resource
+from xstilts_operator.cache import Cache
+from xstilts_operator.names import API_VERSION, companion_name, job_name
+from xstilts_operator.plans import PlanDocument, PlanError
+from xstilts_operator.scenes import Companion, ExperimentScene, StageScene
+from xstilts_operator.tolerant import mapping, text
+from xstilts_operator.views import (
+    ExperimentView,
+    JobView,
+    StageState,
+    StageView,
+    view_experiment,
+    view_job,
+    view_pod,
+    view_stage,
+    view_workload,
+)
+
+_REMEMBERED: Final = 50_000  # of each kind of thing; about 10,000 of each are alive in a large cluster
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """A bounded mapping that forgets what was used longest ago."""
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._size = size
+        self._values: OrderedDict[Any, Value] = OrderedDict()
+
+    def get(self, key: Any) -> Value | None:
+        """The value of a key, or None."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: Any, value: Value) -> Value:
+        """Keep a value; returns it."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+        return value
+
+
+class Observatory:
+    """Sees scenes in a cache, and remembers what it has seen.
+
+    What it remembers sharpens decisions and is needed by none: after a restart, a Job that has vanished meanwhile is made
+    again, and a pod that was disrupted and is gone counts by what is left of it.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._stages: Memory[tuple[Object, StageView]] = Memory()
+        self._experiments: Memory[tuple[Object, ExperimentView]] = Memory()
+        self._specs: Memory[tuple[Object, Experiment | None, tuple[Problem, ...]]] = Memory()
+        self._jobs: Memory[str] = Memory()  # stage UID and attempt -> UID of the Job
+        self._disrupted: Memory[bool] = Memory()  # stage UID and attempt
+        self._ended: Memory[datetime] = Memory()  # UID of a Job -> when it was first seen to have ended
+
+    def experiment(self, namespace: str, name: str, now: datetime) -> ExperimentScene | None:
+        """An experiment and what stands around it; None where there is none."""
+        obj = self._cache.get(Resource.EXPERIMENT, namespace, name)
+        if obj is None:
+            return None
+        experiment = self._experiment(obj)
+        plan, problem = self._plan(namespace, experiment.plan)
+        looked_up, _ = self._plan(namespace, experiment.looked_up)
+        names = plan.by_name if plan else ()
+        stages = {
+            one: self._stage(found)
+            for one in names
+            if (found := self._cache.get(Resource.STAGE, namespace, one)) is not None
+        }
+        return ExperimentScene(
+            experiment=experiment,
+            plan=plan,
+            plan_problem=problem,
+            looked_up=frozenset(looked_up.by_name) if looked_up else frozenset(),
+            stages={one: stage for one, stage in stages.items() if not stage.deleting},
+            taken=frozenset(stages),
+            occupied=frozenset(one for one, stage in stages.items() if self._is_occupied(stage)),
+            companions=self._companions(experiment, now),
+        )
+
+    def stage(self, namespace: str, name: str, now: datetime) -> StageScene | None:
+        """A stage and what stands around it; None where there is none."""
+        obj = self._cache.get(Resource.STAGE, namespace, name)
+        if obj is None:
+            return None
+        stage = self._stage(obj)
+        current = job_name(name, stage.number)
+        attempt = (stage.uid, stage.number)
+        pods = tuple(map(view_pod, self._cache.pods_of_stage(namespace, name)))
+        named_obj = self._cache.get(Resource.JOB, namespace, current) if stage.active else None
+        named = view_job(named_obj) if named_obj is not None else None
+        if named is not None and named.owner == stage.uid:
+            self._jobs.put(attempt, named.uid)
+        if any(pod.disrupted for pod in pods if pod.job == current):
+            self._disrupted.put(attempt, value=True)
+        parents = (self._cache.get(Resource.STAGE, namespace, parent) for parent in stage.parents)
+        workload = self._cache.workload_of_job(named.uid) if named else None
+        return StageScene(
+            stage=stage,
+            needed_by=tuple(self._needing(stage)),
+            parents={
+                view.name: view for view in (self._stage(parent) for parent in parents if parent is not None)
+            },
+            jobs=tuple(map(view_job, self._cache.jobs_of_stage(namespace, name))),
+            pods=pods,
+            named=named,
+            workload=view_workload(workload) if workload is not None else None,
+            has_service=self._cache.get(Resource.SERVICE, namespace, current) is not None,
+            job_seen=self._jobs.get(attempt) is not None,
+            disruption_seen=self._disrupted.get(attempt) is not None,
+            ended_for=self._ended_for(named, now),
+        )
+
+    def _stage(self, obj: Object) -> StageView:
+        return _kept(self._stages, obj, view_stage)
+
+    def _experiment(self, obj: Object) -> ExperimentView:
+        return _kept(self._experiments, obj, lambda one: view_experiment(one, *self._spec(one)))
+
+    def _spec(self, obj: Object) -> tuple[Experiment | None, tuple[Problem, ...]]:
+        """The checked spec, or its problems: read once a generation, as the status changes far more often."""
+        metadata = mapping(obj, "metadata")
+        key = (metadata.get("uid"), metadata.get("generation"))
+        known = self._specs.get(key)
+        if known is not None and known[0] == obj.get("spec"):
+            return known[1:]
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": Resource.EXPERIMENT.value,
+            "metadata": {"name": metadata.get("name"), "namespace": metadata.get("namespace")},
+            "spec": obj.get("spec"),
+        }
+        try:
+            read: tuple[Experiment | None, tuple[Problem, ...]] = (read_experiment(manifest), ())
+        except SpecError as error:
+            read = (None, tuple(error.problems))
+        self._specs.put(key, (obj.get("spec") or {}, *read))
+        return read
+
+    def _plan(self, namespace: str, name: str) -> tuple[PlanDocument | None, str]:
+        """A plan, or why it cannot be read."""
+        if not name:
+            return None, ""
+        try:
+            return self._cache.plan_of(namespace, name), ""
+        except PlanError as error:
+            return None, str(error)
+
+    def _needing(self, stage: StageView) -> Iterable[ExperimentView]:
+        """The experiments whose plans name the stage, and those that own it already: grids only grow."""
+        found: dict[str, ExperimentView] = {}
+        for obj in self._cache.experiments_needing(stage.namespace, stage.name):
+            experiment = self._experiment(obj)
+            found[experiment.uid] = experiment
+        for owner in stage.owners:
+            named = self._cache.get(Resource.EXPERIMENT, stage.namespace, owner.name)
+            if named is not None and text(mapping(named, "metadata").get("uid")) == owner.uid:
+                found.setdefault(owner.uid, self._experiment(named))
+        return found.values()
+
+    def _is_occupied(self, stage: StageView) -> bool:
+        """Whether anything still runs of a stage of which no attempt is under way."""
+        if stage.number == 0 or stage.state not in {StageState.PENDING, StageState.WAITING}:
+            return False
+        jobs = self._cache.jobs_of_stage(stage.namespace, stage.name)
+        pods = self._cache.pods_of_stage(stage.namespace, stage.name)
+        return any(not view_job(job).over for job in jobs) or any(not view_pod(pod).over for pod in pods)
+
+    def _companions(self, experiment: ExperimentView, now: datetime) -> dict[str, Companion]:
+        jobs = list(self._cache.jobs_of_experiment(experiment.uid))
+        if experiment.plan:
+            name = companion_name(experiment.plan, "lookup")
+            lookup = self._cache.get(Resource.JOB, experiment.namespace, name)
+            jobs += [lookup] if lookup is not None else []
+        return {view.name: self._companion(experiment.namespace, view, now) for view in map(view_job, jobs)}
+
+    def _companion(self, namespace: str, job: JobView, now: datetime) -> Companion:
+        pods = tuple(map(view_pod, self._cache.pods_of_job(namespace, job.name)))
+        return Companion(job, pods, self._ended_for(job, now) or 0.0)
+
+    def _ended_for(self, job: JobView | None, now: datetime) -> float | None:
+        """For how many seconds, by our own clock, a Job has been known to have ended; None where it has not."""
+        if job is None or not job.over:
+            return None
+        since = self._ended.get(job.uid) or self._ended.put(job.uid, now)
+        return max(0.0, (now - since) / timedelta(seconds=1))
+
+
+def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:
+    """What was read out of this very object before, or is now."""
+    uid = mapping(obj, "metadata").get("uid")
+    known = memory.get(uid)
+    if known is not None and known[0] is obj:
+        return known[1]
+    return memory.put(uid, (obj, read(obj)))[1]

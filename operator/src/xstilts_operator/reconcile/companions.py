@@ -1,0 +1,44 @@
+"""What lookups and reports have in common: their Jobs are made, waited for, and made again when they fail."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from xstilts_operator.actions import Delete, Reference, Resource
+from xstilts_operator.scenes import Companion
+from xstilts_operator.tolerant import seconds_until
+from xstilts_operator.views import ExperimentView
+
+SHORTEST_SECONDS: Final = 10
+LONGEST_SECONDS: Final = 300
+
+
+def hindrance(experiment: ExperimentView, companion: Companion) -> str:
+    """Why a companion's Job gives no answer yet; "" where it just has not ended."""
+    job = companion.job
+    if job.owner != experiment.uid:
+        return f"the Job {job.name} is there and is not this experiment's: it must be deleted"
+    if job.deleting:
+        return f"the Job {job.name} is being deleted, and is made again"
+    if job.suspended:
+        return f"the Job {job.name} waits in its queue"
+    stuck = next((pod for pod in companion.pods if pod.stuck), None)
+    return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}" if stuck else ""
+
+
+def again_in(companion: Companion, began: datetime | None, now: datetime) -> float:
+    """In how many seconds a Job that failed is made again: each time after as long as it has all taken so far.
+
+    So the waits double, though nothing but the beginning is remembered.
+    """
+    ended = companion.job.ended or now
+    tried = (ended - began) // timedelta(seconds=1) if began is not None else 0
+    wait = min(max(tried, SHORTEST_SECONDS), LONGEST_SECONDS)
+    return seconds_until(ended + timedelta(seconds=wait), now)
+
+
+def deletion(experiment: ExperimentView, companion: Companion) -> Delete:
+    """Its Job goes, so that it can be made anew under its name."""
+    job = companion.job
+    return Delete(Reference(Resource.JOB, experiment.namespace, job.name, job.uid))

@@ -1,0 +1,230 @@
+"""What to do about one experiment, in this order: plan it, make its stages, ask the store, begin what is ready, sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from xstilts_operator.actions import Action, Decision, Emit
+from xstilts_operator.plans import PlanDocument
+from xstilts_operator.reconcile.admission import Admission, admit, is_own
+from xstilts_operator.reconcile.conditions import Situation, Verdict, ended, is_over, under_way
+from xstilts_operator.reconcile.deadline import expired, remaining
+from xstilts_operator.reconcile.lookup import Lookup, look_up, take_in
+from xstilts_operator.reconcile.needed import needed
+from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined
+from xstilts_operator.reconcile.planning import Planned, planned, stage_bodies
+from xstilts_operator.reconcile.report import Report, report
+from xstilts_operator.reconcile.results import summary
+from xstilts_operator.reconcile.retry import again, retries
+from xstilts_operator.reconcile.rollup import rollup
+from xstilts_operator.reconcile.standing import standings
+from xstilts_operator.reconcile.status import PlanStatus, Summary, apply_status
+from xstilts_operator.reconcile.ttl import after_the_end
+from xstilts_operator.reconcile.writes import write
+from xstilts_operator.scenes import ExperimentScene
+from xstilts_operator.settings import Settings
+from xstilts_operator.tolerant import count, mapping
+from xstilts_operator.views import ExperimentView, StageView
+
+_WARNINGS: Final = frozenset({"BudgetSpent", "NameConflict", "QueueUnavailable", "StoreUnknown"})
+
+
+def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
+    """Decide about an experiment. Every status is written at most once a decision, its own last.
+
+    Args:
+        scene: the experiment and what stands around it.
+        settings: the administrator's.
+        now: the time, aware.
+    """
+    experiment = scene.experiment
+    if experiment.deleting:
+        return Decision()
+    if experiment.finished:
+        return after_the_end(experiment, now)
+    return _unfinished(scene, settings, now)
+
+
+def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
+    experiment = scene.experiment
+    able = examined(experiment, settings)
+    if isinstance(able, Obstacle):
+        return _hindered(scene, able, now)
+    if experiment.suspended and experiment.started is None:
+        return _told(experiment, Summary(Verdict("Unknown", "Suspended", "spec.suspend is true")), now)
+    plan = planned(scene, able.spec, settings)
+    if isinstance(plan, Obstacle):
+        return _hindered(scene, plan, now)
+    if plan.create is not None or plan.name != experiment.plan:
+        return _accepted(experiment, plan, now)
+    return _Course(scene, able, plan, settings, now).decision()
+
+
+def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Decision:
+    """Say what is in the way; what runs already goes on, and its numbers are told."""
+    experiment, plan = scene.experiment, scene.plan
+    known = PlanStatus(
+        experiment.plan,
+        len(plan.stages) if plan else count(mapping(experiment.written, "plan").get("stages")),
+        experiment.planned_generation,
+        experiment.looked_up,
+    )
+    verdict = Verdict("False" if hindered.final else "Unknown", hindered.reason, hindered.message)
+    said = Summary(
+        verdict,
+        plan=known if experiment.plan else None,
+        runs=experiment.active_since is not None,
+        numbers=_numbers(scene, plan, 1) if plan else {},
+    )
+    return _told(experiment, said, now)
+
+
+def _accepted(experiment: ExperimentView, plan: Planned, now: datetime) -> Decision:
+    """Keep a new plan; its stages are made when the status names it, and the grid only grows from then on."""
+    stages = len(plan.document.stages)
+    verdict = Verdict("Unknown", "Planning", f"{stages} stages are planned")
+    known = PlanStatus(plan.name, stages, experiment.generation, experiment.looked_up)
+    told = _told(experiment, Summary(verdict, known, runs=not experiment.suspended), now)
+    return Decision((*([plan.create] if plan.create else []), *told.actions))
+
+
+def _numbers(scene: ExperimentScene, plan: PlanDocument, parallelism: int) -> dict[str, object]:
+    stages = {key: scene.stages[one.name] for key, one in plan.stages.items() if one.name in scene.stages}
+    uid = scene.experiment.uid
+    standing = standings(plan, stages, needed(plan, stages), uid)
+    return rollup(plan, standing, stages, uid=uid, parallelism=parallelism) | summary(plan, stages)
+
+
+def _told(experiment: ExperimentView, said: Summary, now: datetime) -> Decision:
+    """Write the status where it is another, with an Event where it has another reason."""
+    status, verdict, before = apply_status(experiment, said, now), said.verdict, experiment.summary
+    if not status or (before is not None and before.reason == verdict.reason):
+        return Decision(status)
+    bad = verdict.status == "False" or verdict.reason in _WARNINGS
+    kind: Literal["Warning", "Normal"] = "Warning" if bad else "Normal"
+    return Decision((*status, Emit(experiment.reference, kind, verdict.reason, verdict.message[:1024])))
+
+
+@dataclass(frozen=True)
+class _Course:
+    """An accepted experiment on its way."""
+
+    scene: ExperimentScene
+    able: Admissible
+    plan: Planned
+    settings: Settings
+    now: datetime
+
+    def decision(self) -> Decision:
+        """Make, ask, begin, report, sum up."""
+        experiment, document = self.scene.experiment, self.plan.document
+        before = {
+            key: self.scene.stages[one.name]
+            for key, one in document.stages.items()
+            if one.name in self.scene.stages
+        }
+        may_go_on = not experiment.suspended and not expired(experiment, self.now)
+        lookup, stages, admission = None, dict(before), None
+        actions: list[Action] = []
+        if may_go_on:
+            missing = [key for key, one in document.stages.items() if one.name not in self.scene.taken]
+            actions += stage_bodies(experiment, document, missing)
+            lookup = self._look_up(before)
+            actions += lookup.actions
+            stages = self._known(before, lookup)
+            admission = self._admit(stages, lookup)
+            stages |= admission.admitted
+        actions += [write(stages[key]) for key in before if stages[key] is not before[key]]
+        standing = standings(document, stages, needed(document, stages), experiment.uid)
+        told = report(
+            self.scene, self.plan.name, document, stages, standing, self.able.store, self.settings, self.now
+        )
+        actions += told.actions if may_go_on else ()
+        situation = Situation(experiment, document, stages, standing, told, lookup, admission)
+        said = self._summary(situation, lookup)
+        status = _told(experiment, said, self.now)
+        parts: list[Lookup | Admission | Report | None] = [lookup, admission, told]
+        waits = [part.again_in for part in parts if part is not None] + [self._left(said)]
+        again_in = min((wait for wait in waits if wait is not None), default=None)
+        return Decision((*actions, *status.actions), again_in)
+
+    def _look_up(self, stages: Mapping[str, StageView]) -> Lookup:
+        return look_up(
+            self.scene, self.plan.name, self.plan.document, stages, self.able.store, self.settings, self.now
+        )
+
+    def _known(self, stages: Mapping[str, StageView], lookup: Lookup) -> dict[str, StageView]:
+        """The stages with what the store holds, and failed ones as if they had not been tried where they are again."""
+        known = dict(stages)
+        for key, found in lookup.found.items():
+            if key in known:
+                known[key] = take_in(known[key], found, self.now)
+        for key, stage in known.items():
+            if retries(self.scene.experiment, stage):
+                known[key] = again(stage, self.now)
+        return known
+
+    def _admit(self, stages: Mapping[str, StageView], lookup: Lookup) -> Admission:
+        document = self.plan.document
+        looked_up = frozenset(document.by_name) if lookup.answered else self.scene.looked_up
+        return admit(
+            self.scene.experiment,
+            document,
+            stages,
+            needed=needed(document, stages),
+            looked_up=looked_up,
+            occupied=self.scene.occupied,
+            parallelism=self._parallelism,
+            now=self.now,
+        )
+
+    @property
+    def _parallelism(self) -> int:
+        return self.able.spec.spec.parallelism or self.settings.parallelism
+
+    def _summary(self, situation: Situation, lookup: Lookup | None) -> Summary:
+        experiment, document = self.scene.experiment, self.plan.document
+        answered = lookup is not None and lookup.answered
+        # what was found is told by the statuses of the stages, which all must be there to be written
+        complete = len(situation.stages) == len(document.stages)
+        looked_up = self.plan.name if answered and complete else experiment.looked_up
+        over, verdict = self._verdict(situation)
+        return Summary(
+            verdict,
+            PlanStatus(self.plan.name, len(document.stages), experiment.generation, looked_up),
+            runs=not over and not experiment.suspended,
+            over=over,
+            numbers=rollup(
+                document,
+                situation.standing,
+                situation.stages,
+                uid=experiment.uid,
+                parallelism=self._parallelism,
+            )
+            | summary(document, situation.stages),
+            report=situation.report.status,
+        )
+
+    def _verdict(self, situation: Situation) -> tuple[bool, Verdict]:
+        """Whether the experiment is at its end, its attempts too, and what is said of it."""
+        experiment = self.scene.experiment
+        if is_over(situation):
+            return True, ended(situation)
+        if expired(experiment, self.now):
+            message = f"it was active for spec.activeDeadlineSeconds, {experiment.deadline} seconds"
+            own = any(is_own(experiment, stage) for stage in situation.stages.values())
+            return not own, Verdict("False", "DeadlineExceeded", message)
+        if experiment.suspended:
+            return False, Verdict("Unknown", "Suspended", "spec.suspend is true")
+        return False, under_way(situation)
+
+    def _left(self, said: Summary) -> float | None:
+        """The seconds to the deadline, or to the end of what is kept after the end."""
+        experiment = self.scene.experiment
+        if said.over:
+            completed = replace(experiment, completed=experiment.completed or self.now)
+            return after_the_end(completed, self.now).again_in
+        return remaining(experiment, self.now) if not experiment.suspended else None

@@ -1,0 +1,124 @@
+"""Asking the store which stages of a plan it holds: once a plan, before anything of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from xstilts.stage import Kind
+from xstilts_operator.actions import Action, Create, Resource
+from xstilts_operator.answers import Found, LookupAnswer, read_answer
+from xstilts_operator.jobs import lookup_job
+from xstilts_operator.names import companion_name
+from xstilts_operator.plans import PlanDocument
+from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
+from xstilts_operator.reconcile.companions import again_in, deletion, hindrance
+from xstilts_operator.scenes import Companion, ExperimentScene
+from xstilts_operator.settings import Settings, StoreSettings
+from xstilts_operator.tolerant import rounded
+from xstilts_operator.views import StageState, StageView
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where the question stands.
+
+    Attributes:
+        answered: whether it is known what the store holds.
+        found: what it holds, by key; said until the stages have it in their status.
+        actions: what is to be done about the Job.
+        message: why there is no answer yet.
+        again_in: in how many seconds to look again.
+    """
+
+    answered: bool
+    found: Mapping[str, Found] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
+    message: str = ""
+    again_in: float | None = None
+
+
+def look_up(
+    scene: ExperimentScene,
+    plan_name: str,
+    plan: PlanDocument,
+    stages: Mapping[str, StageView],
+    store: StoreSettings,
+    settings: Settings,
+    now: datetime,
+) -> Lookup:
+    """Ask, wait, or read the answers; nothing is asked where every stage has succeeded by now.
+
+    `stages` are those that are there, by key.
+    """
+    experiment = scene.experiment
+    if experiment.looked_up == plan_name or all(
+        key in stages and stages[key].succeeded for key in plan.stages
+    ):
+        return Lookup(answered=True)
+    question = f"asks the store for {len(plan.stages)} stages"
+    companion = scene.companions.get(companion_name(plan_name, "lookup"))
+    if companion is None:
+        queue = experiment.experiment.spec.queue_name if experiment.experiment else None
+        body = lookup_job(experiment.reference, plan_name, plan, store, settings, queue)
+        return Lookup(answered=False, actions=(Create(Resource.JOB, body),), message=question)
+    hindered = hindrance(experiment, companion)
+    if hindered or not companion.job.over:
+        return Lookup(answered=False, message=f"{question}: {hindered}" if hindered else question)
+    answers = _answers(companion, plan_name)
+    if answers is not None:
+        return Lookup(answered=True, found=_found(answers, plan))
+    return _failed(scene, companion, plan_name, question, now)
+
+
+def take_in(stage: StageView, found: Found, now: datetime) -> StageView:
+    """A stage that the store holds: done, without an attempt. One that runs or is done already stays as it is."""
+    if stage.active or stage.succeeded:
+        return stage
+    done = stage.to(StageState.SUCCEEDED, now, reason="Cached", completed=rounded(now))
+    return replace(done, cached=True, scores=found.scores, outputs_digest=found.outputs_digest)
+
+
+def _failed(
+    scene: ExperimentScene, companion: Companion, plan_name: str, question: str, now: datetime
+) -> Lookup:
+    """Wait for pods that may still come to be known, or ask again after a while."""
+    patience = POD_GRACE_SECONDS - companion.ended_for
+    over = [pod for pod in companion.pods if pod.over]
+    if len(over) < companion.job.pods and patience > 0:
+        return Lookup(answered=False, message=question, again_in=patience)
+    message = f"{question}: {_why(companion, plan_name)}"
+    left = again_in(companion, scene.experiment.started, now)
+    if left > 0:
+        return Lookup(answered=False, message=message, again_in=left)
+    return Lookup(answered=False, actions=(deletion(scene.experiment, companion),), message=message)
+
+
+def _found(answers: tuple[LookupAnswer, ...], plan: PlanDocument) -> dict[str, Found]:
+    """What was found, by key. An evaluation whose scores were too long to be told runs, and tells them itself."""
+    found = {key: one for answer in answers for key, one in answer.by_key(plan.stages).items()}
+    return {
+        key: one for key, one in found.items() if plan.stages[key].kind is not Kind.EVALUATE or one.scores
+    }
+
+
+def _answers(companion: Companion, plan_name: str) -> tuple[LookupAnswer, ...] | None:
+    """The answers of all indexes; None where one is missing."""
+    by_index: dict[int, LookupAnswer] = {}
+    for pod in companion.pods:
+        answer = read_answer(LookupAnswer, pod.answer, plan_name) if pod.exit_code == 0 else None
+        if answer is not None and answer.error is None:
+            by_index[pod.index] = answer
+    complete = by_index.keys() >= set(range(companion.job.pods))
+    return tuple(by_index.values()) if companion.job.complete and complete else None
+
+
+def _why(companion: Companion, plan_name: str) -> str:
+    """Why the Job has failed, in the words of the first pod that says something."""
+    for pod in companion.pods:
+        answer = read_answer(LookupAnswer, pod.answer, plan_name)
+        if answer is not None and answer.error is not None:
+            error = answer.error
+            return f"it failed, and is tried again: {error.field}: {error.message}".replace(": : ", ": ")
+    return f"it failed, and is tried again: {companion.job.message or 'it gave no answer'}"

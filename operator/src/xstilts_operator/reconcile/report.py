@@ -1,0 +1,127 @@
+"""The report over the evaluations that succeeded: written once all of them have come to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from xstilts.errors import EXIT_INVALID
+from xstilts.stage import Kind
+from xstilts_operator.actions import Action, Create, Resource
+from xstilts_operator.answers import ReportAnswer, read_answer
+from xstilts_operator.jobs import report_job, report_name
+from xstilts_operator.plans import PlanDocument
+from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
+from xstilts_operator.reconcile.companions import again_in, deletion, hindrance
+from xstilts_operator.reconcile.standing import TERMINAL, Standing
+from xstilts_operator.scenes import Companion, ExperimentScene
+from xstilts_operator.settings import Settings, StoreSettings
+from xstilts_operator.tolerant import stamp, text
+from xstilts_operator.views import StageView
+
+GIVEN_UP_SECONDS: Final = 1800  # a report that has failed for so long is no reason not to end
+WRITTEN: Final = "Written"
+FAILED: Final = "Failed"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the report stands.
+
+    Attributes:
+        settled: whether nothing of it is left to do.
+        status: what the experiment's status says of it; empty before its time.
+        actions: what is to be done about the Job.
+        message: why it is not written (yet).
+        again_in: in how many seconds to look again.
+    """
+
+    settled: bool
+    status: Mapping[str, Any] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
+    message: str = ""
+    again_in: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be written."""
+        return self.status.get("state") == FAILED
+
+
+def report(
+    scene: ExperimentScene,
+    plan_name: str,
+    plan: PlanDocument,
+    stages: Mapping[str, StageView],
+    standing: Mapping[str, Standing],
+    store: StoreSettings,
+    settings: Settings,
+    now: datetime,
+) -> Report:
+    """Wait for the evaluations, have the report written, or read where it is.
+
+    `stages` are those that are there, by key; `standing` is where all of the plan's stand.
+    """
+    experiment = scene.experiment
+    evaluations = [planned.key for planned in plan.of_kind(Kind.EVALUATE)]
+    if any(standing[key] not in TERMINAL for key in evaluations):
+        return Report(settled=False)
+    done = {key: stages[key] for key in evaluations if key in stages and stages[key].succeeded}
+    if not done or experiment.report.get("state") in {WRITTEN, FAILED}:
+        return Report(settled=True, status=_carried(experiment.report) if done else {})
+    outputs = {key: stage.outputs_digest or "" for key, stage in done.items()}
+    companion = scene.companions.get(report_name(plan_name, outputs))
+    if companion is None:
+        body = report_job(
+            experiment.reference,
+            plan_name,
+            outputs,
+            stamp(experiment.started or now),
+            store,
+            settings,
+            experiment.experiment.spec.queue_name if experiment.experiment else None,
+        )
+        return _running("the report is written", Create(Resource.JOB, body))
+    hindered = hindrance(experiment, companion)
+    if hindered or not companion.job.over:
+        return _running(f"the report is not written yet: {hindered}" if hindered else "the report is written")
+    ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
+    return _over(scene, companion, plan_name, ended, now)
+
+
+def _over(
+    scene: ExperimentScene, companion: Companion, plan_name: str, began: datetime | None, now: datetime
+) -> Report:
+    """Read a Job that has ended; `began` is when the report was first due."""
+    job = companion.job
+    pod = next((pod for pod in companion.pods if pod.over), None)
+    patience = POD_GRACE_SECONDS - companion.ended_for
+    if pod is None and patience > 0:
+        return _running("the report is written", again=patience)
+    answer = read_answer(ReportAnswer, pod.answer, plan_name) if pod else None
+    if job.complete and answer is not None and answer.path is not None:
+        return Report(settled=True, status={"state": WRITTEN, "path": answer.path})
+    error = answer.error if answer else None
+    said = f"{error.field}: {error.message}" if error and error.field else error.message if error else ""
+    message = f"the report failed: {said or job.message or 'it gave no answer'}"
+    tried = (job.ended or now) - (began or now)
+    wrong = pod is not None and pod.exit_code == EXIT_INVALID
+    if wrong or tried > timedelta(seconds=GIVEN_UP_SECONDS):
+        return Report(settled=True, status={"state": FAILED, "message": message[:1024]}, message=message)
+    left = again_in(companion, began, now)
+    if left > 0:
+        return _running(message, again=left)
+    return _running(message, deletion(scene.experiment, companion))
+
+
+def _running(message: str, *actions: Action, again: float | None = None) -> Report:
+    return Report(
+        settled=False, status={"state": "Running"}, actions=actions, message=message, again_in=again
+    )
+
+
+def _carried(report: Mapping[str, Any]) -> dict[str, str]:
+    """What the status says, as far as it is well formed."""
+    return {name: said for name in ("state", "path", "message") if (said := text(report.get(name)))}

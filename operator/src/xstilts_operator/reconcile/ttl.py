@@ -1,0 +1,19 @@
+"""An experiment goes ttlSecondsAfterFinished after its end; the store keeps its artifacts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from xstilts_operator.actions import Decision, Delete
+from xstilts_operator.tolerant import seconds_until
+from xstilts_operator.views import ExperimentView
+
+
+def after_the_end(experiment: ExperimentView, now: datetime) -> Decision:
+    """What is left to do for an experiment that has come to its end."""
+    if experiment.ttl is None or experiment.completed is None:
+        return Decision()
+    left = seconds_until(experiment.completed + timedelta(seconds=experiment.ttl), now)
+    if left > 0:
+        return Decision(again_in=left)
+    return Decision((Delete(experiment.reference, "Background"),))
