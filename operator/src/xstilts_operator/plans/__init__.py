@@ -3,7 +3,7 @@
 So an upgrade with other defaults changes no key of an experiment that is under way.
 """
 
-from xstilts_operator.plans.accept import accept
+from xstilts_operator.plans.acceptance import accept
 from xstilts_operator.plans.config_map import PLAN_FILE, config_map, thaw
 from xstilts_operator.plans.document import FrozenStage, PlanDocument, PlanError, unpack
 
