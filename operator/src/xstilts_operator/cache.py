@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
 from xstilts_operator.actions import Object, Resource
 from xstilts_operator.names import STAGE_LABEL
+from xstilts_operator.plans import PlanDocument, thaw
 from xstilts_operator.trim import trimmed
 
 _JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
-_TOMBSTONES: Final = (
-    20_000  # UIDs; an event that comes later than so many deletions is mended by the next full list
-)
-_PLANS: Final = 64  # thawed plans that are kept
+# UIDs of what was deleted; an event that comes later than so many deletions is mended by the next full list.
+_TOMBSTONES: Final = 20_000
+_THAWED: Final = 20_000  # stages of all the thawed plans that are kept together
 
 Name = tuple[str, str]  # namespace, name
 
@@ -41,14 +42,13 @@ class Cache:
     `thaw` reads a plan out of its ConfigMap.
     """
 
-    def __init__(self, thaw: Callable[[Object], Any]) -> None:
+    def __init__(self, thaw: Callable[[Object], PlanDocument] = thaw) -> None:
         self._objects: dict[Resource, dict[Name, Object]] = {resource: {} for resource in Resource}
         self._indexes: dict[tuple[Resource, str], dict[Any, dict[Name, None]]] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
-        self._needs: dict[Name, tuple[str, set[Name]]] = {}  # experiment -> its UID and the stages it needs
-        self._needed: dict[Name, dict[Name, None]] = {}  # stage -> the experiments that need it
-        self._thaw = thaw
-        self._plans: OrderedDict[str, Any] = OrderedDict()  # UID of the ConfigMap -> plan
+        self._needs: dict[str, set[Name]] = {}  # UID of an experiment -> the stages that it needs
+        self._needed: dict[Name, dict[str, Name]] = {}  # stage -> the experiments that need it, by UID
+        self._plans = _Plans(thaw)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -89,52 +89,47 @@ class Cache:
         """Kueue's Workload of the Job of this UID."""
         return next(iter(self._found(Resource.WORKLOAD, "owner", uid)), None)
 
-    def plan_of(self, namespace: str, name: str) -> Any | None:
+    def plan_of(self, namespace: str, name: str) -> PlanDocument | None:
         """The plan in the ConfigMap of this name, or None where there is no such ConfigMap.
 
         Raises:
-            Whatever `thaw` does where somebody has put another thing there.
+            PlanError: somebody has put another thing there, or another version a plan that this one cannot read.
         """
         config_map = self.get(Resource.CONFIG_MAP, namespace, name)
-        if config_map is None:
-            return None
-        uid = config_map["metadata"]["uid"]
-        if uid not in self._plans:
-            self._plans[uid] = self._thaw(config_map)
-        self._plans.move_to_end(uid)
-        while len(self._plans) > _PLANS:
-            self._plans.popitem(last=False)
-        return self._plans[uid]
+        return None if config_map is None else self._plans.get(config_map)
 
     def experiments_needing(self, namespace: str, name: str) -> tuple[Object, ...]:
         """The experiments that are there and whose plans name this stage."""
         experiments = self._objects[Resource.EXPERIMENT]
         return tuple(
             experiments[experiment]
-            for experiment in self._needed.get((namespace, name), ())
-            if experiment in experiments
-            and experiments[experiment]["metadata"]["uid"] == self._needs[experiment][0]
+            for uid, experiment in self._needed.get((namespace, name), {}).items()
+            if experiment in experiments and experiments[experiment]["metadata"]["uid"] == uid
         )
+
+    def needs_of(self, namespace: str, name: str) -> tuple[Name, ...]:
+        """The stages that the plans of the experiment that is there under this name name."""
+        experiment = self.get(Resource.EXPERIMENT, namespace, name)
+        return () if experiment is None else tuple(self._needs.get(experiment["metadata"]["uid"], ()))
 
     # -- writing ------------------------------------------------------------------------------------------------
 
     def index_plan(self, uid: str, namespace: str, name: str, stages: Iterable[str]) -> None:
         """Remember that the experiment needs these stages, besides those it needed before: grids only grow."""
-        experiment = (namespace, name)
-        if experiment in self._needs and self._needs[experiment][0] != uid:
-            self._forget_plan(experiment)
-        _, needs = self._needs.setdefault(experiment, (uid, set()))
+        if uid in self._buried:
+            return
+        needs = self._needs.setdefault(uid, set())
         for stage in stages:
             needs.add((namespace, stage))
-            self._needed.setdefault((namespace, stage), {})[experiment] = None
+            self._needed.setdefault((namespace, stage), {})[uid] = (namespace, name)
 
     def upsert(self, resource: Resource, obj: Object) -> Change | None:
         """Take in an object as it is or was; None if that is nothing new."""
-        new = trimmed(resource, obj)
-        name, uid = _name(new), new["metadata"]["uid"]
+        name, uid = _name(obj), obj["metadata"]["uid"]
         old = self._objects[resource].get(name)
-        if uid in self._buried or (old is not None and _version(new) <= _version(old)):
+        if uid in self._buried or (old is not None and _version(obj) <= _version(old)):
             return None
+        new = trimmed(resource, obj)
         if old is not None and old["metadata"]["uid"] != uid:
             self._bury(old["metadata"]["uid"])
         self._put(resource, name, old, new)
@@ -151,19 +146,18 @@ class Cache:
         self._put(resource, name, old, None)
         return Change(resource, *name, old, None)
 
-    def replace_all(
-        self, resource: Resource, objects: Iterable[Object], version: str, namespace: str | None = None
+    def sweep(
+        self, resource: Resource, listed: AbstractSet[str], version: str, namespace: str | None = None
     ) -> tuple[Change, ...]:
-        """Take in a full list made at a version: also that what it leaves out and is no newer is gone."""
-        changes: list[Change | None] = []
-        listed: set[str] = set()
-        for obj in objects:
-            listed.add(obj["metadata"]["uid"])
-            changes.append(self.upsert(resource, obj))
-        for (home, _), old in list(self._objects[resource].items()):
-            unlisted = old["metadata"]["uid"] not in listed and _version(old) <= int(version)
-            if unlisted and namespace in (None, home):
-                changes.append(self.delete(resource, old))
+        """Take in that a full list made at a version left out all but these UIDs: what is no newer is gone."""
+        gone = [
+            obj
+            for (home, _), obj in self._objects[resource].items()
+            if namespace in (None, home)
+            and obj["metadata"]["uid"] not in listed
+            and _version(obj) <= int(version)
+        ]
+        changes = (self.delete(resource, obj) for obj in gone)
         return tuple(change for change in changes if change is not None)
 
     # -- within -------------------------------------------------------------------------------------------------
@@ -186,22 +180,41 @@ class Cache:
             self._objects[resource][name] = new
             return
         del self._objects[resource][name]
-        if resource is Resource.EXPERIMENT:
-            self._forget_plan(name)
-
-    def _forget_plan(self, experiment: Name) -> None:
-        _, needs = self._needs.pop(experiment, ("", set()))
-        for stage in needs:
-            needing = self._needed[stage]
-            del needing[experiment]
-            if not needing:
-                del self._needed[stage]
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None
-        self._plans.pop(uid, None)
+        for stage in self._needs.pop(uid, ()):
+            needing = self._needed[stage]
+            del needing[uid]
+            if not needing:
+                del self._needed[stage]
+        self._plans.drop(uid)
         while len(self._buried) > _TOMBSTONES:
             self._buried.popitem(last=False)
+
+
+class _Plans:
+    """The plans that were read last, by the UIDs of their ConfigMaps: those of small experiments all."""
+
+    def __init__(self, thaw: Callable[[Object], PlanDocument]) -> None:
+        self._thaw = thaw
+        self._plans: OrderedDict[str, PlanDocument] = OrderedDict()
+        self._size = 0
+
+    def get(self, config_map: Object) -> PlanDocument:
+        uid = config_map["metadata"]["uid"]
+        if uid not in self._plans:
+            self._plans[uid] = self._thaw(config_map)
+            self._size += len(self._plans[uid].stages)
+        self._plans.move_to_end(uid)
+        while self._size > _THAWED and len(self._plans) > 1:
+            self.drop(next(iter(self._plans)))
+        return self._plans[uid]
+
+    def drop(self, uid: str) -> None:
+        plan = self._plans.pop(uid, None)
+        if plan is not None:
+            self._size -= len(plan.stages)
 
 
 def _name(obj: Object) -> Name:

@@ -1,0 +1,199 @@
+"""The one writer: does what a decision wants, in order, and lets the cache read every answer.
+
+So the next decision sees what this one wrote before any watch tells it. Whatever goes wrong ends the decision; what it
+left undone is decided again from what the cluster then is, and that is safe because names are deterministic and
+versions and UIDs are checked by the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from xstilts_operator.actions import (
+    Action,
+    ApplyStatus,
+    Create,
+    CreateJob,
+    Delete,
+    Emit,
+    Object,
+    Reference,
+    Resource,
+    SetOwners,
+)
+from xstilts_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
+from xstilts_operator.cache import Cache, Change
+from xstilts_operator.tolerant import mapping, mappings
+
+SIDE_BY_SIDE: Final = 16  # writes of one decision that are in flight together
+EXPERIMENT_STATUS_SECONDS: Final = 1.0  # between two writes of one experiment's status
+_PACED: Final = 1_000  # experiments whose last write is remembered; beyond, only recent ones
+_ACTIVE: Final = "Active"
+
+
+class Overtaken(Exception):  # noqa: N818 - it is no error: the decision was made from what is no longer so
+    """The cluster is not as the decision saw it; the cache knows better now. Decide again."""
+
+
+class TooSoon(Exception):  # noqa: N818 - it is no error: the write has its time
+    """The experiment's status was written just now. Decide again in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Gateway:
+    """Executes decisions. `changed` hears of every object that an answer has made new in the cache."""
+
+    def __init__(
+        self, api: Api, cache: Cache, emit: Callable[[Emit], None], changed: Callable[[Change], None]
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._emit = emit
+        self._changed = changed
+        self._status_written: dict[Reference, float] = {}
+
+    async def execute(self, actions: Sequence[Action]) -> None:
+        """Do the actions in order; neighbours of one type on one kind of object side by side.
+
+        Raises:
+            Overtaken, TooSoon, ApiError: the rest has not been done.
+        """
+        for _, group in groupby(actions, _similar):
+            neighbours = list(group)
+            if len(neighbours) == 1:
+                await self._do(neighbours[0])
+                continue
+            limit = asyncio.Semaphore(SIDE_BY_SIDE)
+            outcomes = await asyncio.gather(
+                *(self._limited(action, limit) for action in neighbours), return_exceptions=True
+            )
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
+
+    async def _limited(self, action: Action, limit: asyncio.Semaphore) -> None:
+        async with limit:
+            await self._do(action)
+
+    async def _do(self, action: Action) -> None:
+        match action:
+            case Create(resource, body):
+                await self._create(resource, body)
+            case CreateJob(stage, attempt, body):
+                await self._create_job(stage, attempt, body)
+            case ApplyStatus(target, status, version):
+                await self._apply(target, status, version)
+            case SetOwners(target, owners, version):
+                try:
+                    self._take(target.resource, await self._api.set_owners(target, owners, version))
+                except (Conflict, NotFound) as error:
+                    await self._refresh(target, error)
+            case Delete(target, propagation):
+                await self._delete(target, propagation)
+            case Emit():
+                self._emit(action)
+
+    async def _create(self, resource: Resource, body: Object) -> None:
+        """POST, or adopt what is there under this name; what another controls ends the decision."""
+        try:
+            found = await self._api.create(resource, body)
+        except AlreadyExists as error:
+            reference = _reference(resource, body)
+            found = await self._read(reference)
+            self._take(resource, found)
+            if _controller(found) != _controller(body):
+                raise Overtaken(str(error)) from None
+        self._take(resource, found)
+
+    async def _create_job(self, stage: Reference, attempt: int, body: Object) -> None:
+        current = await self._read(stage)
+        self._take(stage.resource, current)
+        status = mapping(current, "status")
+        same = (
+            stage.uid in (None, current["metadata"]["uid"]) and "deletionTimestamp" not in current["metadata"]
+        )
+        if not same or status.get("state") != _ACTIVE or mapping(status, "attempt").get("number") != attempt:
+            raise Overtaken(f"{stage.name} is no longer at attempt {attempt}")
+        await self._create(Resource.JOB, body)
+
+    async def _apply(self, target: Reference, status: Object, version: str | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if target.resource is Resource.EXPERIMENT:
+            wait = (
+                self._status_written.get(target, -EXPERIMENT_STATUS_SECONDS) + EXPERIMENT_STATUS_SECONDS - now
+            )
+            if wait > 0:
+                raise TooSoon(wait)
+        try:
+            self._take(target.resource, await self._api.apply_status(target, status, version))
+        except (Conflict, NotFound) as error:
+            await self._refresh(target, error)
+        if target.resource is Resource.EXPERIMENT:
+            self._status_written[target] = now
+            if len(self._status_written) > _PACED:
+                recent = now - EXPERIMENT_STATUS_SECONDS
+                self._status_written = {
+                    at: when for at, when in self._status_written.items() if when > recent
+                }
+
+    async def _delete(self, target: Reference, propagation: Any) -> None:
+        try:
+            left = await self._api.delete(target, propagation)
+        except (NotFound, Conflict):  # a conflict: the name is another's by now
+            self._lose(target)
+            return
+        if "deletionTimestamp" in mapping(left, "metadata"):
+            self._take(target.resource, left)
+        else:
+            self._lose(target)
+
+    async def _refresh(self, target: Reference, error: ApiError) -> None:
+        """A write has found another version than the decision saw: read the object, and end the decision."""
+        self._take(target.resource, await self._read(target))
+        raise Overtaken(str(error)) from None
+
+    async def _read(self, target: Reference) -> Object:
+        try:
+            return await self._api.get(target.resource, target.namespace, target.name)
+        except NotFound as error:
+            self._lose(target)
+            raise Overtaken(str(error)) from None
+
+    def _take(self, resource: Resource, obj: Object) -> None:
+        change = self._cache.upsert(resource, obj)
+        if change is not None:
+            self._changed(change)
+
+    def _lose(self, target: Reference) -> None:
+        known = self._cache.get(target.resource, target.namespace, target.name)
+        if known is not None and target.uid in (None, known["metadata"]["uid"]):
+            change = self._cache.delete(target.resource, known)
+            if change is not None:
+                self._changed(change)
+
+
+def _similar(action: Action) -> tuple[object, ...]:
+    """Equal for actions that do not wait for each other."""
+    match action:
+        case Create(resource, _):
+            return (Create, resource)
+        case ApplyStatus(target, _, _) | SetOwners(target, _, _) | Delete(target, _):
+            return (type(action), target.resource)
+        case _:
+            return (action,) if not isinstance(action, Emit) else (Emit,)
+
+
+def _reference(resource: Resource, body: Object) -> Reference:
+    return Reference(resource, body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def _controller(obj: Object) -> str | None:
+    """The UID of the object's controller; None where it has none, as TransferStages."""
+    owners = mappings(mapping(obj, "metadata").get("ownerReferences"))
+    return next((str(owner.get("uid")) for owner in owners if owner.get("controller") is True), None)
