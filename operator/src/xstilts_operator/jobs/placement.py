@@ -75,7 +75,7 @@ def problems(resources: Resources, rules: PlacementSettings) -> Iterator[Problem
 
 def in_bytes(quantity: str) -> int:
     """The bytes of a quantity such as `32Gi` (`xstilts.spec.fields.Quantity`)."""
-    number = quantity.rstrip("kMGTi")
+    number = quantity.rstrip("kKMGTi")
     unit = quantity.removeprefix(number)
     return int(number) * _UNITS[unit]
 
