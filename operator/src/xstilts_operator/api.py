@@ -34,7 +34,7 @@ KINDS: Final[Mapping[Resource, Kind]] = {
     Resource.POD: Kind("v1", "pods"),
     Resource.SERVICE: Kind("v1", "services"),
     Resource.CONFIG_MAP: Kind("v1", "configmaps"),
-    Resource.WORKLOAD: Kind("kueue.x-k8s.io/v1beta1", "workloads"),
+    Resource.WORKLOAD: Kind("kueue.x-k8s.io/v1beta2", "workloads"),
 }
 
 

@@ -52,6 +52,7 @@ class WorkQueue(Generic[Key]):
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
+        self._moved = 0.0  # when a worker last began or ended anything
         self._closed = False
 
     def __len__(self) -> int:
@@ -67,6 +68,16 @@ class WorkQueue(Generic[Key]):
         """For how many seconds the key that has been here longest has waited or been worked on; 0 when idle."""
         begun = min([*self._waiting.values(), *self._taken.values()], default=None)
         return 0.0 if begun is None else self._now() - begun
+
+    def longest(self) -> float:
+        """For how many seconds a worker has had one key; 0 where none has any."""
+        begun = min(self._taken.values(), default=None)
+        return 0.0 if begun is None else self._now() - begun
+
+    def stalled(self) -> float:
+        """For how many seconds no worker has begun or ended anything although keys wait; 0 where none waits."""
+        begun = min(self._waiting.values(), default=None)
+        return 0.0 if begun is None else self._now() - max(begun, self._moved)
 
     def add(self, key: Key, *, background: bool = False) -> None:
         """Have a key looked at as soon as a worker is free; `background`: when nothing urgent waits."""
@@ -137,9 +148,9 @@ class WorkQueue(Generic[Key]):
 
     def done(self, key: Key) -> None:
         """The worker is done with a key."""
-        begun = self._taken.pop(key)
+        begun, self._moved = self._taken.pop(key), self._now()
         if self._observer:
-            self._observer.finished(self._now() - begun)
+            self._observer.finished(self._moved - begun)
         background = self._again.pop(key, None)
         if background is not None:
             self.add(key, background=background)
@@ -161,7 +172,7 @@ class WorkQueue(Generic[Key]):
                 if since is None:  # it was in both lanes
                     continue
                 self._patient.discard(key)
-                self._taken[key] = self._now()
+                self._taken[key] = self._moved = self._now()
                 if self._observer:
                     self._observer.started(self._now() - since, len(self))
                 return key
