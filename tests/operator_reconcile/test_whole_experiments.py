@@ -1,0 +1,149 @@
+"""Experiments run to their end, decision by decision."""
+
+from __future__ import annotations
+
+import pytest
+
+from operator_reconcile.world import End, World, usage
+from xstilts_operator.actions import Resource
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_an_experiment_runs_to_its_end(world):
+    world.submit()
+    world.play()
+    status, reason, message = world.said()
+    assert (status, reason) == ("True", "Completed")
+    assert message == "7 of 7 stages are done; the report is reports/grid/report.html"
+    assert set(world.states().values()) == {"Succeeded"}
+    assert world.status()["counts"] == {
+        "total": 7, "succeeded": 7, "cached": 0, "running": 0, "queued": 0, "pending": 0, "failed": 0, "blocked": 0,
+    }  # fmt: skip
+    assert world.status()["progressPercent"] == 100
+    assert world.status()["gpuHours"] == {"spent": "0.12", "saved": "0.00"}  # 7 stages of a minute
+    assert world.status()["report"] == {"state": "Written", "path": "reports/grid/report.html"}
+    assert "completionTime" in world.status()
+
+
+def test_a_stage_that_goes_well_costs_four_writes(world):
+    world.submit()
+    world.play()
+    for stage in world.names(Resource.STAGE):
+        assert world.writes[stage] == ["create", "status", "job", "status"]
+        assert world.writes[f"{stage}-1"] == ["create"]
+
+
+def test_results_are_summed_up(world):
+    world.submit()
+    world.play()
+    rows = world.status()["results"]
+    assert [(row["target"], row["intermediate"]) for row in rows] == [
+        ("xnli", "none"), ("xnli", "squad"), ("tatoeba", "none"), ("tatoeba", "squad"),
+    ]  # fmt: skip
+    assert rows[1] == {
+        "model": "small", "intermediate": "squad", "target": "xnli", "score": "50.0", "seeds": 1,
+        "delta": "0.0", "gap": "0.0", "worst": rows[1]["worst"],
+    }  # fmt: skip
+    assert world.status()["best"].startswith("xnli 50.0 small/")
+
+
+def test_what_the_store_holds_is_not_run(world):
+    world.submit("first")
+    world.play()
+    keys = {stage["spec"]["key"]: 61.0 for stage in world.stages("evaluate").values()}
+    again = World(store=keys)
+    again.submit("second")
+    again.play()
+    assert again.said("second")[:2] == ("True", "Completed")
+    assert again.running() == []
+    assert [name for name in again.jobs_made if "lookup" not in name and "report" not in name] == []
+    assert {row["score"] for row in again.status("second")["results"]} == {"61.0"}
+    assert again.status("second")["counts"]["cached"] == 7
+    trainings = again.stages("train").values()
+    assert all("status" not in stage for stage in trainings)  # nothing needs them: not even a write
+
+
+def test_two_experiments_share_what_both_need(world):
+    first, second = world.submit("first"), world.submit("second", seeds=[1, 2])
+    world.play()
+    assert world.said("first")[:2] == world.said("second")[:2] == ("True", "Completed")
+    assert len(world.jobs_made) == len(set(world.jobs_made))
+    stages = world.stages()
+    jobs = [name for name in world.jobs_made if "lookup" not in name and "report" not in name]
+    assert len(jobs) == len(stages) == 13
+    shared = [one for one in stages.values() if len(one["metadata"]["ownerReferences"]) == 2]
+    assert len(shared) == 7
+    for stage in stages.values():
+        (paid,) = usage(stage).items()
+        assert paid[1] == 60
+        assert paid[0] in {first, second}
+    hours = [world.status(name)["gpuHours"] for name in ("first", "second")]
+    assert {one["spent"] for one in hours} | {one["saved"] for one in hours} >= {"0.12"}
+
+
+def test_a_failure_fails_only_its_descendants(world):
+    world.submit()
+    world.play(lambda stage: End(64) if stage["spec"]["title"] == "train squad on small, seed 1" else End())
+    assert world.said()[:2] == ("False", "PartlyFailed")
+    assert "1 of 7 stages failed, 3 could not run: train squad on small, seed 1" in world.said()[2]
+    states = world.states()
+    assert sorted(states.values()) == ["Failed", "Pending", "Pending", "Pending", *["Succeeded"] * 3]
+    assert world.status()["counts"]["blocked"] == 3
+    for title, stage in world.stages().items():
+        if states[title] == "Pending":
+            assert "after squad" in title
+            assert stage["status"]["reason"] == "ParentFailed"
+    assert len(world.status()["results"]) == 2
+    assert world.status()["report"]["state"] == "Written"
+
+
+def test_retry_failed_at_tries_failed_stages_again(world):
+    world.submit()
+    world.play(lambda stage: End(64) if stage["spec"]["title"].startswith("train squad") else End())
+    world.tick(100)
+    world.edit(retryFailedAt="2027-01-01T00:00:00Z")
+    world.settle()
+    assert world.said()[:2] == ("Unknown", "Running")
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    attempts = [stage["status"]["attempt"]["number"] for stage in world.stages().values()]
+    assert sorted(attempts) == [1, 1, 1, 1, 1, 1, 2]
+
+
+def test_a_new_experiment_tries_an_inherited_failure_once(world):
+    world.submit("first")
+    world.play(lambda stage: End(64) if stage["spec"]["title"].startswith("train squad") else End())
+    made = len(world.jobs_made)
+    world.submit("second")
+    world.play(lambda stage: End(64) if stage["spec"]["title"].startswith("train squad") else End())
+    assert world.said("first")[1] == world.said("second")[1] == "PartlyFailed"
+    again = [name for name in world.jobs_made[made:] if name.startswith("train")]
+    assert len(again) == 1
+    assert again[0].endswith("-2")
+
+
+def test_a_grid_that_grows_keeps_what_it_has(world):
+    world.submit()
+    world.play()
+    made = list(world.jobs_made)
+    world.edit(seeds=[1, 2])
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert world.status()["counts"]["total"] == 13
+    new = [name for name in world.jobs_made[len(made) :] if "lookup" not in name and "report" not in name]
+    assert len(new) == 6
+    assert {row["seeds"] for row in world.status()["results"]} == {0, 2}
+
+
+def test_an_operator_that_was_upgraded_changes_no_key(world):
+    world.submit()
+    world.settle()
+    world.restart()
+    world.edit(parallelism=3)
+    world.play()
+    assert len(world.names(Resource.CONFIG_MAP)) == 1
+    assert world.said()[:2] == ("True", "Completed")
