@@ -20,7 +20,8 @@ from xstilts_operator.names import MANAGED_BY, MANAGER
 
 PAGE_SIZE: Final = 500
 REQUEST_SECONDS: Final = 30.0
-LABELLED: Final = frozenset({Resource.JOB, Resource.POD, Resource.CONFIG_MAP})  # watched by MANAGED_BY alone
+# Watched only as far as they are the operator's own.
+LABELLED: Final = frozenset({Resource.JOB, Resource.POD, Resource.CONFIG_MAP, Resource.SERVICE})
 SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
 
 _APPLY: Final = "application/apply-patch+yaml"
@@ -158,7 +159,7 @@ class ClusterApi:
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", "Content-Type": content},
+            header_params={"Accept": "application/json, */*", "Content-Type": content},
             auth_settings=["BearerToken"],
         )
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
