@@ -13,8 +13,8 @@ from datetime import datetime
 from time import perf_counter
 from typing import Final, Protocol
 
-from xstilts_operator.actions import Decision, Object, Resource
-from xstilts_operator.api import Api, ApiError, Expired, TooManyRequests
+from xstilts_operator.actions import Decision, Emit, Object, Resource
+from xstilts_operator.api import Api, ApiError, Expired, NotFound, TooManyRequests
 from xstilts_operator.cache import Cache, Change
 from xstilts_operator.gateway import Gateway, Overtaken, TooSoon
 from xstilts_operator.plans import PlanError
@@ -61,7 +61,8 @@ class Controller:
     """The whole of the operator but its edges.
 
     Attributes:
-        api, cache, gateway, queue, decide: its parts.
+        api, cache, queue, decide: its parts.
+        emit: takes the Events that a decision wants.
         watched: what the full lists are made of.
         clock: the wall clock, aware.
         resync_seconds: between two full lists.
@@ -71,17 +72,20 @@ class Controller:
 
     api: Api
     cache: Cache
-    gateway: Gateway
     queue: WorkQueue[Key]
     decide: Decide
     watched: Watched
     clock: Callable[[], datetime]
+    emit: Callable[[Emit], None]
     resync_seconds: float
     watches: Watches
     observer: Observer | None = None
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     _relists: dict[Resource, asyncio.TimerHandle] = field(default_factory=dict)
     _wanted: asyncio.Queue[Resource] = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        self.gateway = Gateway(self.api, self.cache, self.emit, self.changed)
 
     def event(self, resource: Resource, kind: str | None, obj: Object) -> None:
         """Take in what a watch tells: `kind` is ADDED, MODIFIED or DELETED; None in the list that it begins with."""
@@ -184,7 +188,9 @@ class Controller:
                 found += await self._pages(resource, namespace)
         except ApiError as error:
             logger.warning("%s could not be listed: %s", resource.value, error)
-            return False
+            return (
+                isinstance(error, NotFound) and resource is Resource.WORKLOAD
+            )  # Kueue is not there: no Workloads
         if self.observer:
             self.observer.listed(resource.value, found)
         return True

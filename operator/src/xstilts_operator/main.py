@@ -1,0 +1,163 @@
+"""The operator put together: parts made and joined, started, watched over, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import socket
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+from prometheus_client import CollectorRegistry
+
+from xstilts.errors import UserError
+from xstilts_operator.actions import Resource
+from xstilts_operator.cache import Cache
+from xstilts_operator.client import ClusterApi
+from xstilts_operator.controller import WORKERS, Controller, Watched
+from xstilts_operator.decide import Decider
+from xstilts_operator.events import Recorder
+from xstilts_operator.health import PORT as HEALTH_PORT
+from xstilts_operator.health import serve_health
+from xstilts_operator.lease import Lease
+from xstilts_operator.metrics.endpoint import PORT as METRICS_PORT
+from xstilts_operator.metrics.endpoint import serve_metrics
+from xstilts_operator.metrics.instruments import AgeCollector, Instruments
+from xstilts_operator.metrics.state import StateCollector
+from xstilts_operator.observe import Observatory
+from xstilts_operator.progress.protocol import PORT as PROGRESS_PORT
+from xstilts_operator.progress.service import serve_progress
+from xstilts_operator.routing import Key
+from xstilts_operator.settings import DEFAULT_FILE, SETTINGS_VARIABLE, Settings
+from xstilts_operator.watches import Watches
+from xstilts_operator.watching import watch
+from xstilts_operator.workqueue import WorkQueue
+
+DRAIN_SECONDS: Final = 20.0
+LEASE: Final = "xstilts-operator"
+_WATCHED: Final = (  # parents before children, so that a first list makes few decisions twice
+    Resource.EXPERIMENT,
+    Resource.CONFIG_MAP,
+    Resource.STAGE,
+    Resource.JOB,
+    Resource.POD,
+    Resource.SERVICE,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run until SIGTERM; the exit code is 0 then, 64 for settings that are wrong, else 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.load(Path(os.environ.get(SETTINGS_VARIABLE, DEFAULT_FILE)))
+    except UserError as error:
+        for problem in error.problems:
+            logger.error("%s", problem)  # noqa: TRY400 - an error for people needs no traceback
+        return error.exit_code
+    return asyncio.run(operate(settings))
+
+
+async def operate(settings: Settings) -> int:
+    """Serve, wait for the Lease, list everything, then watch and decide."""
+    registry = CollectorRegistry()
+    instruments = Instruments(registry)
+    async with AsyncExitStack() as ending:
+        api = ClusterApi(await _configuration(), instruments)
+        ending.push_async_callback(api.close)
+        cache, watches, queue = Cache(), Watches(), WorkQueue[Key](random.Random(), instruments)  # noqa: S311 - spreads retries
+        recorder = Recorder(api, _now, _identity())
+        controller = Controller(
+            api=api,
+            cache=cache,
+            queue=queue,
+            decide=Decider(Observatory(cache), settings),
+            watched=_watched(settings),
+            clock=_now,
+            emit=recorder.emit,
+            resync_seconds=settings.resync_seconds,
+            watches=watches,
+            observer=instruments,
+        )
+        registry.register(StateCollector(cache))
+        registry.register(AgeCollector(watches.ages, queue.oldest))
+        for runner in (
+            await serve_health(queue, watches, controller.synced, port=_port("HEALTH", HEALTH_PORT)),
+            await serve_metrics(registry, port=_port("METRICS", METRICS_PORT)),
+        ):
+            ending.push_async_callback(runner.cleanup)
+        if settings.progress.address is not None:
+            await ending.enter_async_context(
+                serve_progress(
+                    settings.progress.address, cache, api, instruments, port=_port("PROGRESS", PROGRESS_PORT)
+                )
+            )
+        lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
+        return await _run(settings, controller, lease, recorder)
+
+
+async def _run(settings: Settings, controller: Controller, lease: Lease, recorder: Recorder) -> int:
+    await asyncio.gather(lease.acquire(), controller.first_list())
+    workers = [_task(controller.work()) for _ in range(WORKERS)]
+    loops = [_task(one) for one in (controller.resync(), controller.relist(), recorder.run(), lease.keep())]
+    stop = asyncio.Event()
+    watching = _task(watch(controller.watched.resources, settings.namespaces, controller.event, stop))
+    logger.info("the operator serves %s", ", ".join(settings.namespaces) or "the whole cluster")
+    await asyncio.wait({watching, *loops, *workers}, return_when=asyncio.FIRST_COMPLETED)
+    ended = next((task for task in (*loops, *workers) if task.done()), None)
+    if ended is not None:  # none of them ends by itself
+        logger.error("the operator ends: %s", ended.exception())
+        stop.set()
+    controller.drain()
+    if ended is None:
+        await asyncio.wait(workers, timeout=DRAIN_SECONDS)
+    for task in (*loops, *workers):
+        task.cancel()
+    await asyncio.gather(watching, *loops, *workers, return_exceptions=True)
+    if ended is None:
+        await lease.release()
+    return 0 if ended is None else 1
+
+
+def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(work)
+
+
+def _watched(settings: Settings) -> Watched:
+    kinds = (*_WATCHED, Resource.WORKLOAD) if settings.kueue else _WATCHED
+    return Watched(kinds, settings.namespaces or (None,))
+
+
+async def _configuration() -> Configuration:
+    """The service account of the pod, else the kubeconfig of a person."""
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
+    except config.ConfigException:
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
+    return configuration
+
+
+_PROCESS: Final = secrets.token_hex(4)
+
+
+def _identity() -> str:
+    """The pod's name, which a container that is started again in it keeps; elsewhere, this process."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}_{_PROCESS}"
+
+
+def _port(what: str, default: int) -> int:
+    return int(os.environ.get(f"XSTILTS_{what}_PORT", default))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
