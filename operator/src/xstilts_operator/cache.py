@@ -46,7 +46,7 @@ class Cache:
         self._objects: dict[Resource, dict[Name, Object]] = {resource: {} for resource in Resource}
         self._indexes: dict[tuple[Resource, str], dict[Any, dict[Name, None]]] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
-        self._needs: dict[str, set[Name]] = {}  # UID of an experiment -> the stages that it needs
+        self._needs: dict[str, dict[Name, None]] = {}  # UID of an experiment -> the stages that it needs
         self._needed: dict[Name, dict[str, Name]] = {}  # stage -> the experiments that need it, by UID
         self._plans = _Plans(thaw)
 
@@ -118,9 +118,9 @@ class Cache:
         """Remember that the experiment needs these stages, besides those it needed before: grids only grow."""
         if uid in self._buried:
             return
-        needs = self._needs.setdefault(uid, set())
+        needs = self._needs.setdefault(uid, {})
         for stage in stages:
-            needs.add((namespace, stage))
+            needs[namespace, stage] = None
             self._needed.setdefault((namespace, stage), {})[uid] = (namespace, name)
 
     def upsert(self, resource: Resource, obj: Object) -> Change | None:

@@ -1,0 +1,268 @@
+"""The rest of a cluster in miniature: Job controller, kubelet and garbage collector, each a little late.
+
+What pods answer comes from `Script`, a pure function of the stage and the attempt: so it is the same in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from operator_sim.store import Event, Store
+from xstilts.canonical import sha256_hex
+from xstilts.scoring import MAIN
+from xstilts.stage import EvaluateSpec, Kind, Result, Stage
+from xstilts_operator.actions import Resource
+from xstilts_operator.answers import LOOKUP_SCHEMA, PREFIX, REPORT_SCHEMA
+from xstilts_operator.api import Conflict, NotFound
+from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, STAGE_ANNOTATION
+from xstilts_operator.plans import thaw
+from xstilts_operator.tolerant import mapping, stamp
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+JOB_NAME = "batch.kubernetes.io/job-name"
+
+Script = Callable[[Stage, int], int]  # the exit code of an attempt of a stage
+
+
+@dataclass
+class Cluster:
+    """Reacts to the store's events after small, seeded delays.
+
+    Attributes:
+        held: the keys that the artifact store holds.
+    """
+
+    store: Store
+    rng: random.Random
+    clock: Callable[[], datetime]
+    script: Script
+    held: set[str]
+
+    def __post_init__(self) -> None:
+        self.store.listeners.append(self._react)
+
+    def _react(self, event: Event) -> None:
+        obj, deleting = event.obj, "deletionTimestamp" in event.obj["metadata"]
+        if event.type == "DELETED":
+            self._later(self._collect, obj["metadata"]["uid"])
+        elif event.resource is Resource.JOB:
+            if event.type == "ADDED":
+                self._later(self._begin, obj)
+            elif deleting:
+                self._later(self._stop, obj)
+        elif event.resource is Resource.POD:
+            if event.type == "ADDED":
+                self._later(self._run, obj)
+            elif deleting:
+                self._later(self._kill, obj)
+            elif _phase(obj) in {"Succeeded", "Failed"}:
+                self._later(self._count, obj)
+
+    def _later(self, work: Callable[[Any], None], about: Any, least: float = 0.05, most: float = 2.0) -> None:
+        def act() -> None:
+            try:
+                work(about)
+            except (NotFound, Conflict):  # it is gone, or made anew
+                return
+
+        asyncio.get_running_loop().call_later(self.rng.uniform(least, most), act)
+
+    # -- the Job controller ---------------------------------------------------------------------------------------
+
+    def _begin(self, job: Any) -> None:
+        job = self._now(Resource.JOB, job)
+        if "deletionTimestamp" in job["metadata"]:
+            return
+        self._update(
+            Resource.JOB, job, startTime=stamp(self.clock()), active=job["spec"].get("completions", 1)
+        )
+        for index in range(job["spec"].get("completions", 1)):
+            template = job["spec"]["template"]
+            name = job["metadata"]["name"]
+            self.store.create(
+                Resource.POD,
+                {
+                    "metadata": {
+                        "name": f"{name}-{index}",
+                        "namespace": job["metadata"]["namespace"],
+                        "labels": {**template["metadata"]["labels"], JOB_NAME: name},
+                        "annotations": {INDEX: str(index)},
+                        "ownerReferences": [
+                            {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
+                        ],
+                    },
+                    "spec": {"containers": template["spec"]["containers"]},
+                    "status": {"phase": "Pending"},
+                },
+            )
+
+    def _count(self, pod: Any) -> None:
+        (owner,) = pod["metadata"]["ownerReferences"]
+        job = self.store.get(Resource.JOB, pod["metadata"]["namespace"], owner["name"])
+        pods = self._pods(job)
+        failed = any(_phase(one) == "Failed" for one in pods)
+        if job["metadata"]["uid"] != owner["uid"] or mapping(job, "status").get("conditions"):
+            return
+        if failed:
+            for one in pods:
+                if _phase(one) in {"Pending", "Running"}:
+                    self.store.delete(Resource.POD, *_name(one), one["metadata"]["uid"], "Background")
+        if failed or all(_phase(one) == "Succeeded" for one in pods):
+            kind = "Failed" if failed else "Complete"
+            condition = {
+                "type": kind,
+                "status": "True",
+                "reason": "BackoffLimitExceeded" if failed else "CompletionsReached",
+                "message": "",
+                "lastTransitionTime": stamp(self.clock()),
+            }
+            self._update(Resource.JOB, job, conditions=[condition], active=0)
+
+    def _stop(self, job: Any) -> None:
+        """Deletion in the foreground: the pods first."""
+        job = self._now(Resource.JOB, job)
+        pods = self._pods(job)
+        for pod in pods:
+            self.store.delete(Resource.POD, *_name(pod), pod["metadata"]["uid"], "Background")
+        if not pods:
+            self.store.remove(Resource.JOB, *_name(job))
+
+    # -- the kubelet ------------------------------------------------------------------------------------------------
+
+    def _run(self, pod: Any) -> None:
+        pod = self._now(Resource.POD, pod)
+        if "deletionTimestamp" in pod["metadata"]:
+            return
+        self._update(
+            Resource.POD,
+            pod,
+            phase="Running",
+            **self._container(pod, {"running": {"startedAt": self._stamp()}}),
+        )
+        self._later(self._end, pod, 5.0, 60.0)
+
+    def _end(self, pod: Any) -> None:
+        pod = self._now(Resource.POD, pod)
+        if _phase(pod) != "Running" or "deletionTimestamp" in pod["metadata"]:
+            return
+        code, message = self._outcome(pod)
+        began = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        ended = {
+            "exitCode": code,
+            "message": message,
+            "reason": "Completed" if code == 0 else "Error",
+            "startedAt": began,
+            "finishedAt": self._stamp(),
+        }
+        phase = "Succeeded" if code == 0 else "Failed"
+        self._update(Resource.POD, pod, phase=phase, **self._container(pod, {"terminated": ended}))
+
+    def _kill(self, pod: Any) -> None:
+        pod = self._now(Resource.POD, pod)
+        self.store.remove(Resource.POD, *_name(pod))
+        (owner,) = pod["metadata"]["ownerReferences"]
+        job = self.store.find(Resource.JOB, pod["metadata"]["namespace"], owner["name"])
+        if job is not None and "deletionTimestamp" in job["metadata"]:
+            self._later(self._stop, job)
+
+    def _outcome(self, pod: Any) -> tuple[int, str]:
+        labels = pod["metadata"]["labels"]
+        namespace, plan_name = pod["metadata"]["namespace"], labels.get(PLAN_LABEL, "")
+        if labels[KIND_LABEL] == "lookup":
+            plan = thaw(self.store.get(Resource.CONFIG_MAP, namespace, plan_name))
+            job = self.store.get(Resource.JOB, namespace, labels[JOB_NAME])
+            index = int(pod["metadata"]["annotations"][INDEX])
+            share = plan.by_answer[index :: job["spec"].get("completions", 1)]
+            texts = plan.texts()
+            found = {
+                key[:PREFIX]: _found(Stage.model_validate_json(texts[key]))
+                for key in share
+                if key in self.held
+            }
+            said = {"schema": LOOKUP_SCHEMA, "plan": plan_name, "index": index, "found": found}
+            return 0, json.dumps(said)
+        if labels[KIND_LABEL] == "report":
+            return 0, json.dumps({"schema": REPORT_SCHEMA, "plan": plan_name, "path": "reports/report.html"})
+        job = self.store.get(Resource.JOB, namespace, labels[JOB_NAME])
+        stage = Stage.model_validate_json(
+            job["spec"]["template"]["metadata"]["annotations"][STAGE_ANNOTATION]
+        )
+        code = self.script(stage, int(labels[ATTEMPT_LABEL]))
+        if code != 0:
+            return code, ""
+        self.held.add(stage.key)
+        said = Result(key=stage.key, outputs_digest=sha256_hex(stage.key.encode()), scores=scores_of(stage))
+        return 0, said.model_dump_json(by_alias=True, exclude_none=True)
+
+    # -- the garbage collector ----------------------------------------------------------------------------------------
+
+    def _collect(self, uid: str) -> None:
+        """What has lost all its owners goes; what has others left is freed of this one."""
+        for resource in (Resource.CONFIG_MAP, Resource.STAGE, Resource.JOB, Resource.POD, Resource.SERVICE):
+            for obj in self.store.all(resource):
+                owners = obj["metadata"].get("ownerReferences") or []
+                if uid not in [owner["uid"] for owner in owners]:
+                    continue
+                left = [owner for owner in owners if self.store.alive(owner["uid"])]
+                if left:
+                    self.store.update(
+                        resource, {**obj, "metadata": {**obj["metadata"], "ownerReferences": left}}
+                    )
+                else:
+                    self.store.delete(resource, *_name(obj), obj["metadata"]["uid"], "Background")
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    def _now(self, resource: Resource, obj: Any) -> Any:
+        """The object as it is now."""
+        now = self.store.get(resource, *_name(obj))
+        if now["metadata"]["uid"] != obj["metadata"]["uid"]:
+            raise NotFound("it has been made anew")
+        return now
+
+    def _update(self, resource: Resource, obj: Any, **status: Any) -> None:
+        self.store.update(resource, {**obj, "status": {**mapping(obj, "status"), **deepcopy(status)}})
+
+    def _pods(self, job: Any) -> list[Any]:
+        uid = job["metadata"]["uid"]
+        return [
+            pod for pod in self.store.all(Resource.POD) if pod["metadata"]["ownerReferences"][0]["uid"] == uid
+        ]
+
+    def _stamp(self) -> str:
+        return stamp(self.clock())
+
+    @staticmethod
+    def _container(pod: Any, state: Any) -> dict[str, Any]:
+        return {"containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": state}]}
+
+
+def scores_of(stage: Stage) -> dict[str, dict[str, dict[str, str]]]:
+    """What an evaluation answers: a number made of its key."""
+    if stage.kind is not Kind.EVALUATE:
+        return {}
+    value = f"{int(stage.key[:4], 16) % 10_000 / 100:.2f}"
+    return {
+        data.task.name: {name: dict.fromkeys(data.languages, value) for name in MAIN[data.task.metric]}
+        for data in EvaluateSpec.model_validate(stage.spec).data
+    }
+
+
+def _found(stage: Stage) -> dict[str, Any]:
+    scores = scores_of(stage)
+    return {"outputsDigest": sha256_hex(stage.key.encode()), "scores": scores} if scores else {}
+
+
+def _phase(pod: Any) -> str:
+    return str(mapping(pod, "status").get("phase", ""))
+
+
+def _name(obj: Any) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
