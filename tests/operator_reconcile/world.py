@@ -81,6 +81,7 @@ class World:
         jobs_made: the names of all Jobs ever made, in order.
         writes: of each object, what was written: create, status, owners, job.
         events: those that were emitted.
+        lingering: pods that are being deleted take their time.
     """
 
     settings: Settings = SETTINGS
@@ -89,6 +90,7 @@ class World:
     jobs_made: list[str] = field(default_factory=list)
     writes: dict[str, list[str]] = field(default_factory=dict)
     events: list[Emit] = field(default_factory=list)
+    lingering: bool = False
 
     def __post_init__(self) -> None:
         self.cache = Cache()
@@ -406,6 +408,7 @@ class World:
 
     def _replace(self, resource: Resource, obj: Any) -> None:
         self._version += 1
+        obj = deepcopy(obj)
         obj["metadata"]["resourceVersion"] = str(self._version)
         self.cache.upsert(resource, obj)
 
@@ -428,6 +431,8 @@ class World:
 
     def _end_deletions(self) -> None:
         """What is being deleted is gone: pods first, then their Jobs."""
+        if self.lingering:
+            return
         for resource in (Resource.POD, Resource.JOB):
             for obj in self.cache.list(resource):
                 if "deletionTimestamp" in obj["metadata"]:

@@ -46,7 +46,7 @@ LOST: Final = Outcome(Verdict.FAILED, "JobLost", "its Job was deleted while it r
 def judge(
     key: str, job: JobView, pods: Sequence[PodView], *, disruption_seen: bool, ended_for: float
 ) -> Outcome | None:
-    """The outcome of a Job that has ended; None where pods that would tell may still come to be known.
+    """The outcome of a Job that has ended; None where a pod's end, or a pod that would tell, may still come to be known.
 
     Args:
         key: of the stage.
@@ -56,7 +56,7 @@ def judge(
         ended_for: seconds for which the Job has been known to have ended.
     """
     over = sorted((pod for pod in pods if pod.over), key=lambda pod: pod.index)
-    patient = ended_for < POD_GRACE_SECONDS
+    patient = ended_for < POD_GRACE_SECONDS or len(over) < len(pods)
     if job.complete:
         return _completed(key, over, patient=patient)
     invalid = [pod for pod in over if pod.exit_code == EXIT_INVALID]

@@ -72,7 +72,8 @@ def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) ->
         scene.stage.key, job, _pods(scene), disruption_seen=scene.disruption_seen, ended_for=known_for
     )
     if outcome is None:
-        return Decision(tuple(_leftovers(scene)), again_in=POD_GRACE_SECONDS - known_for)
+        left = POD_GRACE_SECONDS - known_for
+        return Decision(tuple(_leftovers(scene)), again_in=left if left > 0 else POD_GRACE_SECONDS)
     return _end(scene, outcome, settings, now)
 
 

@@ -1,0 +1,180 @@
+"""How an attempt has ended, by exit codes and conditions, and what becomes of its stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from xstilts.stage import Result, StageFailure
+from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS, Outcome, Verdict, gpu_seconds, judge
+from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
+from xstilts_operator.settings import AttemptSettings
+from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView
+from xstilts_operator.views.stage import USAGE_LIMIT
+
+KEY = "k" * 64
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RESULT = Result(key=KEY, outputs_digest="d" * 64).model_dump_json(by_alias=True)
+JOB = JobView(
+    name="train-1", uid="job", attempt=1, owner="stage", started=NOW, ended=NOW + timedelta(seconds=90),
+    complete=False, failed=True, reason="", message="", pods=1, suspended=False, deleting=False,
+)  # fmt: skip
+DONE = replace(JOB, complete=True, failed=False)
+
+
+def pod(code: int | None, index: int = 0, seconds: int = 60, **changes) -> PodView:
+    plain = PodView(
+        name=f"train-1-{index}", uid=f"pod-{index}", deleting=False, job="train-1", attempt=1, index=index,
+        over=True, exit_code=code, answer="", disrupted=False, reason="", message="", began=NOW,
+        finished=NOW + timedelta(seconds=seconds), stuck=False,
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def verdict(job: JobView, *pods: PodView, seen: bool = False, ended_for: float = 999.0) -> str | None:
+    outcome = judge(KEY, job, pods, disruption_seen=seen, ended_for=ended_for)
+    return outcome and outcome.verdict.value
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ([pod(1)], "failed"),
+        ([pod(137, reason="OOMKilled")], "failed"),
+        ([pod(42)], "interrupted"),
+        ([pod(64)], "invalid"),
+        ([pod(143, disrupted=True)], "interrupted"),
+        ([pod(1, disrupted=True)], "interrupted"),
+        ([pod(None, disrupted=True)], "interrupted"),
+        ([pod(143, deleting=True)], "interrupted"),  # somebody has deleted the pod
+        ([], "interrupted"),  # it is gone: somebody has deleted it, or its node
+    ],
+)
+def test_exit_codes_of_one_pod(pods, expected):
+    assert verdict(JOB, *pods) == expected
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ([pod(1), pod(64, 1)], "invalid"),  # any rank's word that nothing else will help
+        ([pod(1), pod(143, 1, disrupted=True)], "interrupted"),  # the peers of a lost node fail with it
+        ([pod(1), pod(42, 1, deleting=True)], "failed"),  # the Job controller has stopped the other
+        ([pod(1)], "failed"),  # and by now it is gone
+        ([pod(42), pod(1, 1)], "interrupted"),
+        ([pod(0), pod(1, 1)], "failed"),
+    ],
+)
+def test_exit_codes_of_two_nodes(pods, expected):
+    assert verdict(replace(JOB, pods=2), *pods) == expected
+
+
+def test_a_disruption_that_was_seen_counts_though_the_pod_is_gone():
+    assert verdict(replace(JOB, pods=2), pod(1), seen=True) == "interrupted"
+
+
+def test_pods_that_may_still_come_are_waited_for():
+    assert verdict(JOB, ended_for=POD_GRACE_SECONDS - 1) is None
+    assert verdict(DONE, ended_for=POD_GRACE_SECONDS - 1) is None
+    assert verdict(replace(JOB, pods=2), pod(64, 1), ended_for=0) == "invalid"  # no need to
+
+
+def test_success_is_a_result_of_this_stage():
+    other = Result(key="o" * 64, outputs_digest="d" * 64).model_dump_json(by_alias=True)
+    error = Result(key=KEY, error=StageFailure(message="no")).model_dump_json(by_alias=True)
+    assert verdict(DONE, pod(0, answer=RESULT)) == "succeeded"
+    for answer in ("", "{", other, error, RESULT[:-5]):
+        assert verdict(DONE, pod(0, answer=answer)) == "failed"
+    assert verdict(DONE) == "failed"
+    assert verdict(replace(DONE, pods=2), pod(0, answer=RESULT), pod(0, 1)) == "succeeded"
+    assert verdict(replace(DONE, pods=2), pod(0), pod(0, 1, answer=RESULT)) == "failed"
+
+
+def test_a_failure_is_told_in_the_words_of_the_stage():
+    said = Result(key=KEY, error=StageFailure(field="xnli.tsv: row 3", message="must be a label"))
+    outcome = judge(
+        KEY, JOB, [pod(64, answer=said.model_dump_json(by_alias=True))], disruption_seen=False, ended_for=0
+    )
+    assert outcome == Outcome(Verdict.INVALID, "InvalidStage", "xnli.tsv: row 3: must be a label", 64)
+    log = judge(KEY, JOB, [pod(1, answer="x" * 5000)], disruption_seen=False, ended_for=0)
+    assert log is not None
+    assert log.message == "exit code 1"
+    assert len(log.log) == 1024
+
+
+def test_every_pod_pays_for_as_long_as_it_worked():
+    attempt = AttemptView(1, NOW, "grid", "uid", gpus=4)
+    two = replace(JOB, pods=2)
+    later = NOW + timedelta(seconds=90)
+    assert gpu_seconds(attempt, JOB, [pod(0)], later) == 240
+    assert gpu_seconds(attempt, two, [pod(0, seconds=10), pod(0, 1, seconds=60)], later) == 140
+    assert gpu_seconds(attempt, two, [pod(0, seconds=60)], later) == 240  # the other is gone
+    assert gpu_seconds(attempt, JOB, [pod(0, finished=None)], later) == 360  # it runs
+    assert gpu_seconds(attempt, JOB, [], later) == 360  # all are gone: as long as the Job
+    assert gpu_seconds(attempt, JOB, [pod(0, began=None)], later) == 0  # it never worked
+    assert gpu_seconds(attempt, None, [], later) == 0
+    assert gpu_seconds(replace(attempt, gpus=0), JOB, [pod(0)], later) == 0
+
+
+LIMITS = AttemptSettings()
+ACTIVE = StageView(
+    "team", "train", key=KEY, state=StageState.ACTIVE, attempt=AttemptView(1, NOW, "grid", "uid", 1)
+)
+
+
+def after(stage: StageView, verdict: Verdict, *, worked: int = 60, percent: int | None = None) -> StageView:
+    outcome = Outcome(verdict, "Because", "of this", 1)
+    stage = replace(stage, state=StageState.ACTIVE, percent=percent)
+    return ended(stage, outcome, worked=worked, charge=60, settings=LIMITS, now=NOW)
+
+
+def test_failures_are_counted_and_back_off():
+    stage, waits = ACTIVE, []
+    for _ in range(LIMITS.max_failures - 1):
+        stage = after(stage, Verdict.FAILED)
+        assert stage.state is StageState.WAITING
+        waits.append((stage.retry_after - NOW).total_seconds())
+    assert waits == [10, 20]
+    stage = after(stage, Verdict.FAILED)
+    assert (stage.state, stage.failures) == (StageState.FAILED, 3)
+    assert backoff(60, LIMITS) == timedelta(seconds=300)
+
+
+def test_what_is_wrong_fails_at_once():
+    stage = after(ACTIVE, Verdict.INVALID)
+    assert (stage.state, stage.failures, stage.completed) == (StageState.FAILED, 0, NOW)
+
+
+def test_interruptions_are_not_counted_but_capped():
+    stage = ACTIVE
+    for number in range(LIMITS.max_resumes):
+        stage = after(stage, Verdict.INTERRUPTED, worked=3600)
+        assert (stage.state, stage.failures, stage.resumes) == (StageState.WAITING, 0, number + 1)
+    stage = after(stage, Verdict.INTERRUPTED, worked=3600)
+    assert (stage.state, stage.reason) == (StageState.FAILED, "TooManyResumes")
+
+
+def test_interruptions_without_progress_end_soon():
+    stage = ACTIVE
+    for _ in range(LIMITS.stalled_resumes):
+        stage = after(stage, Verdict.INTERRUPTED)
+        assert stage.state is StageState.WAITING
+    moved = after(stage, Verdict.INTERRUPTED, percent=7)
+    assert (moved.state, moved.stalled) == (StageState.WAITING, 0)
+    assert after(moved, Verdict.INTERRUPTED, percent=7).stalled == 1
+    stage = after(stage, Verdict.INTERRUPTED)
+    assert (stage.state, stage.reason) == (StageState.FAILED, "NoProgress")
+
+
+def test_charges_add_up_whoever_pays():
+    stage = ACTIVE
+    for number in range(100):
+        payer = AttemptView(number + 1, NOW, f"grid-{number}", f"uid-{number}", 1)
+        stage = paid(replace(stage, attempt=payer), 10)
+    assert len(stage.usage) == USAGE_LIMIT
+    assert sum(one.gpu_seconds for one in stage.usage) == 1000
+    assert stage.usage[-1].experiment_uid == "uid-99"
+    assert OTHERS in {one.experiment_uid for one in stage.usage}
+    assert paid(stage, 5).usage[-1].gpu_seconds == 15

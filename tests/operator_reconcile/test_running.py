@@ -1,0 +1,276 @@
+"""What happens while an experiment runs: suspension, deletion, deadlines, budgets, queues, lost things."""
+
+from __future__ import annotations
+
+import pytest
+
+from operator_reconcile.world import End, World, usage
+from xstilts_operator.actions import Resource
+from xstilts_operator.tolerant import stamp
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def under_way(world: World, *names: str, **spec) -> None:
+    """Submit experiments and run them until their first Jobs run."""
+    for name in names or ("grid",):
+        world.submit(name, **spec)
+    world.settle()
+    world.start_pods()
+    world.answer()
+    world.settle()
+    world.start_pods()
+    world.settle()
+
+
+def paid(world: World) -> int:
+    return sum(seconds for stage in world.stages().values() for seconds in usage(stage).values())
+
+
+def test_suspension_stops_what_runs_and_charges_it_once(world):
+    under_way(world)
+    assert len(world.running()) == 3
+    world.tick(100)
+    world.edit(suspend=True)
+    world.settle()
+    assert world.running() == []
+    assert world.said()[1] == "Suspended"
+    assert paid(world) == 300
+    assert {one["status"]["reason"] for one in world.stages().values() if "status" in one} == {"Suspended"}
+    world.settle()
+    assert paid(world) == 300
+    world.edit(suspend=False)
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert paid(world) == 300 + 7 * 60
+    assert len(world.jobs_made) == len(set(world.jobs_made))
+
+
+def test_the_own_clock_stands_in_suspension(world):
+    under_way(world, activeDeadlineSeconds=1000)
+    world.tick(400)
+    world.edit(suspend=True)
+    world.settle()
+    world.tick(5000)
+    world.settle()
+    assert world.status()["activeSeconds"] == 400
+    assert "activeSince" not in world.status()
+    world.edit(suspend=False)
+    world.settle()
+    world.tick(599)
+    world.settle()
+    assert world.said()[1] == "Running"
+    world.tick(1)
+    world.settle()
+    assert world.said()[:2] == ("False", "DeadlineExceeded")
+    assert world.running() == []
+    assert "completionTime" in world.status()
+
+
+def test_shared_stages_go_on_for_the_others(world):
+    under_way(world, "first", "second")
+    jobs = world.running()
+    assert jobs
+    world.edit("first", suspend=True)
+    world.settle()
+    assert world.running() == jobs
+    world.remove("first")
+    world.settle()
+    assert world.running() == jobs
+    for stage in world.stages().values():
+        assert [owner["name"] for owner in stage["metadata"]["ownerReferences"]] == ["second"]
+    world.play()
+    assert world.said("second")[:2] == ("True", "Completed")
+    assert world.status("second")["gpuHours"]["saved"] != "0.00"
+
+
+def test_an_experiment_that_goes_takes_its_stages_with_it(world):
+    under_way(world)
+    world.remove()
+    world.settle()
+    assert [world.names(kind) for kind in (Resource.STAGE, Resource.JOB, Resource.POD)] == [[], [], []]
+
+
+def test_one_that_is_suspended_from_the_start_is_not_accepted_yet(world):
+    world.submit(suspend=True)
+    world.settle()
+    assert world.said()[1] == "Suspended"
+    assert world.names(Resource.CONFIG_MAP) == []
+    assert "startTime" not in world.status()
+
+
+def test_parallelism_is_kept(world):
+    under_way(world, parallelism=2)
+    assert len(world.running()) == 2
+    world.finish(world.running()[0])
+    world.settle()
+    world.start_pods()
+    assert len(world.running()) == 2
+
+
+def test_a_spent_budget_begins_nothing_and_stops_nothing(world):
+    under_way(world, parallelism=2, budget={"gpuHours": 1})
+    world.tick(3600)
+    first, second = world.running()
+    world.finish(first, End(seconds=3600))
+    world.settle()
+    assert world.running() == [second]
+    assert world.said()[1] == "BudgetSpent"
+    assert "1 still run" in world.said()[2]
+    world.edit(budget={"gpuHours": 100})
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+
+
+def test_a_job_that_was_deleted_by_hand_counts_as_a_failure(world):
+    under_way(world)
+    name = world.running()[0]
+    stage = world.stage_of(name)["metadata"]["name"]
+    for pod in world.cache.pods_of_job("team", name):
+        world.lose(Resource.POD, pod["metadata"]["name"])
+    world.lose(Resource.JOB, name)
+    world.settle()
+    status = world.get(Resource.STAGE, stage)["status"]
+    assert (status["state"], status["failures"], status["lastFailure"]["reason"]) == ("Waiting", 1, "JobLost")
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert len(world.jobs_made) == len(set(world.jobs_made))
+
+
+def test_an_attempt_waits_for_the_pods_of_the_one_before(world):
+    under_way(world, parallelism=1)
+    world.lingering = True
+    world.edit(suspend=True)
+    world.settle()
+    world.edit(suspend=False)
+    world.settle()
+    begun = [name for name in world.jobs_made if name.endswith("-2")]
+    assert begun == []
+    world.lingering = False
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert len([name for name in world.jobs_made if name.endswith("-2")]) == 1
+
+
+def test_a_job_that_failed_is_not_judged_while_a_pod_of_it_runs(world):
+    under_way(world, parallelism=1)
+    (name,) = world.running()
+    stage = world.stage_of(name)["metadata"]["name"]
+    world.end_job(name, complete=False)
+    for _ in range(3):
+        world.settle()
+        world.tick(600)
+    assert world.get(Resource.STAGE, stage)["status"]["state"] == "Active"
+    world.end_pod(f"{name}-0", End(64))
+    world.settle()
+    assert world.get(Resource.STAGE, stage)["status"]["state"] == "Failed"
+
+
+def test_a_queued_job_is_told_with_the_reason_of_its_workload(world):
+    under_way(world, queueName="gpu-queue")
+    (lookup,) = world.names(Resource.JOB)
+    for name in [lookup]:
+        job = world.get(Resource.JOB, name)
+        world._replace(Resource.JOB, {**job, "spec": {**job["spec"], "suspend": False}})
+    world.start_pods()
+    world.answer()
+    world.settle()
+    world._put(
+        Resource.WORKLOAD,
+        {
+            "metadata": {
+                "name": "w", "namespace": "team",
+                "ownerReferences": [
+                    {"uid": world.get(Resource.JOB, name)["metadata"]["uid"], "name": name}
+                    for name in world.names(Resource.JOB) if name != lookup
+                ],
+            },
+            "status": {"conditions": [{"type": "QuotaReserved", "status": "False", "message": "no GPU is free"}]},
+        },
+    )  # fmt: skip
+    world.tick(30)
+    world.settle()
+    assert world.said() == ("Unknown", "Queued", world.said()[2])
+    assert "waits in queue gpu-queue: no GPU is free" in world.said()[2]
+    assert world.status()["counts"]["queued"] == 3
+
+
+def test_a_queue_without_kueue_is_told():
+    world = World()
+    world.settings = world.settings.model_copy(update={"kueue": False})
+    world.restart()
+    world.submit(queueName="gpu-queue")
+    world.settle()
+    assert world.said()[:2] == ("Unknown", "QueueUnavailable")
+    world.edit(queueName=None)
+    world.settle()
+    assert world.said()[1] == "LookingUp"
+    conditions = {one["type"]: one["status"] for one in world.status()["conditions"]}
+    assert conditions == {"Succeeded": "Unknown", "QueueUnavailable": "False"}
+
+
+def test_a_store_that_is_not_there_is_told_with_those_that_are(world):
+    world.submit(store={"name": "other"})
+    world.settle()
+    assert world.said()[:2] == ("Unknown", "StoreUnknown")
+    assert "(default)" in world.said()[2]
+
+
+def test_a_lookup_that_fails_is_asked_again(world):
+    world.submit()
+    world.settle()
+    world.start_pods()
+    (name,) = world.names(Resource.JOB)
+    world.finish(name, End(1))
+    world.settle()
+    assert world.said()[1] == "LookingUp"
+    assert "it failed, and is tried again" in world.said()[2]
+    world.tick(30)
+    world.settle()
+    assert world.jobs_made == [name, name]
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+
+
+def test_a_foreign_job_of_our_name_is_told(world):
+    world.submit()
+    world.settle()
+    stage = next(one for one in world.stages().values() if not one["spec"]["parentStages"])
+    name, labels = f"{stage['metadata']['name']}-1", {"xstilts.dev/kind": "other"}
+    world.start_pods()
+    world.answer()
+    world._put(
+        Resource.JOB,
+        {"metadata": {"name": name, "namespace": "team", "labels": labels}, "spec": {"suspend": True}},
+    )
+    world.settle()
+    world.tick(30)
+    world.settle()
+    assert world.said()[:2] == ("Unknown", "NameConflict")
+    assert name in world.said()[2]
+    assert name not in world.jobs_made
+
+
+def test_after_its_end_an_experiment_goes_in_time(world):
+    world.submit(ttlSecondsAfterFinished=500)
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    left = world.reconcile(Resource.EXPERIMENT, "grid").again_in
+    assert 0 < left <= 500
+    world.tick(left)
+    world.reconcile(Resource.EXPERIMENT, "grid")
+    assert world.names(Resource.EXPERIMENT) == []
+
+
+def test_a_condition_that_stays_keeps_its_time(world):
+    under_way(world)
+    (before,) = world.status()["conditions"]
+    world.tick(60)
+    world.finish(world.running()[0])
+    world.settle()
+    (after,) = world.status()["conditions"]
+    assert after["message"] != before["message"]
+    assert after["lastTransitionTime"] == before["lastTransitionTime"] < stamp(world.now)
