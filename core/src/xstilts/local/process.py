@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -14,20 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from xstilts.model import Model
 from xstilts.stage import Result, Stage
 
 POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Model):
     """How far a running stage is. `eta_seconds` is None while nothing is known."""
 
     percent: int
-    eta_seconds: int | None
-    metrics: dict[str, str]
+    eta_seconds: int | None = None
+    metrics: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,22 +110,32 @@ class StageProcess:
 
 
 async def _watch(file: Path, on_progress: Callable[[Progress], None]) -> None:
-    """Tell the newest whole line of a growing file of JSON lines, a few times a second."""
-    told = ""
+    """Tell the newest of a growing file's JSON lines, a few times a second."""
+    offset = 0
     while True:
         await asyncio.sleep(POLL_SECONDS)
-        newest = _newest_line(file)
-        if newest and newest != told:
-            told = newest
-            line = json.loads(newest)
-            on_progress(Progress(line["percent"], line.get("etaSeconds"), line.get("metrics", {})))
+        lines = _lines_from(file, offset)
+        offset += sum(map(len, lines))
+        newest = next(filter(None, map(_read_progress, reversed(lines))), None)
+        if newest is not None:
+            on_progress(newest)
 
 
-def _newest_line(file: Path) -> str:
-    """The last line that was written whole; "" before there is one."""
+def _lines_from(file: Path, offset: int) -> list[bytes]:
+    """The lines that were written whole behind `offset`, a byte's place; none before there is a file."""
     if not file.exists():
-        return ""
-    return file.read_text(encoding="utf-8").rpartition("\n")[0].rpartition("\n")[2]
+        return []
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return [line for line in stream if line.endswith(b"\n")]
+
+
+def _read_progress(line: bytes) -> Progress | None:
+    """What a line says; None where it says nothing: it is best effort, and fails no stage."""
+    try:
+        return Progress.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 def _read_result(file: Path, key: str) -> Result | None:
