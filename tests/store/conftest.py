@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,14 @@ class Place:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a bucket; the environment says where its server is."""
-    port_file = tmp_path_factory.mktemp("s3") / "port"
+    with s3_server(tmp_path_factory.mktemp("s3")):
+        yield "s3://artifacts"
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server with the bucket `artifacts`; the environment says where it is, to clients that are made inside."""
+    port_file = folder / "port"
     server = subprocess.Popen(
         [sys.executable, HERE / "s3_server.py", port_file],
         stdout=subprocess.DEVNULL,
@@ -70,7 +78,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
             patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
             fsspec.filesystem("s3").mkdir("artifacts")
-            yield "s3://artifacts"
+            yield server
         finally:
             server.kill()
             server.wait()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from tests.store.conftest import s3_server
 from typer.testing import CliRunner
 
 from xstilts.cli import app
@@ -86,6 +87,46 @@ def test_a_service_that_cannot_be_reached(s3, monkeypatch, variable, value, root
     with pytest.raises(UnavailableError, match="store: must be reachable, s3://artifacts is not"):
         Store.open(root)
     kept.clear_instance_cache()
+
+
+@pytest.mark.slow
+def test_a_service_that_goes_away_in_the_middle(tmp_path, monkeypatch, stage):
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    (rows / "train.en.jsonl").write_text("{}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    kept = fsspec.get_filesystem_class("s3")  # its instances know the environment of their making
+    kept.clear_instance_cache()
+    with s3_server(tmp_path) as server:
+        store = Store.open("s3://artifacts")
+        ref = store.put("rows", rows)
+        with store.lock(stage.key):  # its release fails in silence
+            server.kill()
+            server.wait()
+            for asked in (
+                lambda: store.lookup(stage.key),
+                lambda: list(store.keys()),
+                lambda: store.latest("rows"),
+                lambda: store.fetch_input(ref),
+                lambda: store.put("rows", rows),
+                lambda: store.remove(stage.key),
+            ):
+                with pytest.raises(UnavailableError, match="store: must be reachable, s3://artifacts is not"):
+                    asked()
+    kept.clear_instance_cache()
+
+
+@pytest.mark.slow
+def test_a_bucket_that_goes_away_in_the_middle(s3, stage):
+    files = fsspec.filesystem("s3")
+    files.mkdir("short-lived")
+    store = Store.open("s3://short-lived")
+    files.rmdir("short-lived")
+    with (
+        pytest.raises(UnavailableError, match=r"s3://short-lived is not: .*bucket does not exist"),
+        store.write(stage, {}) as draft,
+    ):
+        (draft.path / "file").write_text("")
 
 
 def test_the_home_of_nobody_is_no_store():

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from xstilts.canonical import sha256_hex
-from xstilts.errors import UnavailableError
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
 from xstilts.store.files import damage
@@ -57,12 +55,7 @@ class Bucket:
 
     def keep(self, folder: str) -> None:
         """See Backend. A JSON file goes last: what it describes is there before it."""
-        try:
-            self._mirror(folder, {path.name: path for path in _visible(self._work / folder)})
-        except self._objects.failures as error:
-            raise UnavailableError(f"store: {folder} could not be written: {error}") from error
-
-    def _mirror(self, folder: str, files: Mapping[str, Path]) -> None:
+        files = {path.name: path for path in _visible(self._work / folder)}
         for name in sorted(files, key=lambda name: (name.endswith(".json"), name)):
             path, state = f"{folder}/{name}", files[name].stat()
             if self._kept.get(path) != (state.st_size, state.st_mtime_ns):

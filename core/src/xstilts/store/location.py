@@ -8,7 +8,7 @@ from typing import Final
 
 import fsspec
 
-from xstilts.errors import Problem, StoreError, UnavailableError
+from xstilts.errors import Problem, StoreError
 from xstilts.store import layout
 from xstilts.store.backend import Backend
 from xstilts.store.bucket import Bucket
@@ -76,14 +76,9 @@ def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
                 f"must be a folder or a URL of a known protocol, {protocol}:// cannot be used: {error}",
             )
         ) from error
-    objects = Objects(files, f"{base.rstrip('/')}/{namespace}")
-    bucket = base.partition("/")[0]
-    try:
-        if bucket:
-            files.info(bucket)
-        objects.names("")
-    except FileNotFoundError:
-        raise StoreError(Problem("store", f"must be in a bucket that is there, {bucket!r} is not")) from None
-    except objects.failures as error:
-        raise UnavailableError(Problem("store", f"must be reachable, {root} is not: {error}")) from error
+    objects = Objects(files, f"{base.rstrip('/')}/{namespace}", root)
+    if not objects.has_bucket():
+        bucket = base.partition("/")[0]
+        raise StoreError(Problem("store", f"must be in a bucket that is there, {bucket!r} is not"))
+    objects.names("")  # it must answer us, too
     return Bucket(objects, f"{root.rstrip('/')}/{namespace}", cache_root(), times)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xstilts.errors import Problem, StoreError
+from xstilts.errors import Problem, StoreError, UnavailableError
 from xstilts.store.objects import Objects
 
 
@@ -94,7 +94,7 @@ class Leases:
             stop.set()
             heart.join()
             del self._held[name]
-            with suppress(*self._objects.failures):  # unreleased it expires
+            with suppress(UnavailableError):  # unreleased it expires
                 self._objects.write(self._path(name, generation), _RELEASED)
 
     @contextmanager
@@ -144,7 +144,7 @@ class Leases:
                 if self._newest(name) != generation:
                     return  # `check` will say so
                 self._objects.write(self._path(name, generation), self._heartbeat(count))
-            except self._objects.failures:
+            except UnavailableError:
                 continue  # the next one may come through; else the lease expires, and `check` will say so
 
     def _heartbeat(self, count: int) -> bytes:

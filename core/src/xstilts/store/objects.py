@@ -2,28 +2,49 @@
 
 What is asked of the service: a listing shows what was written before it, and an object can be created on condition that
 there is none yet (S3 and what speaks like it since 2024, Google Cloud Storage).
+
+Every operation raises UnavailableError where the service does not answer, or refuses.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from fsspec import AbstractFileSystem
 
+from xstilts.errors import Problem, UnavailableError
+
+_DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
 
 class Objects:
-    """The objects under one prefix. Paths are relative to it."""
+    """The objects under one prefix. Paths are relative to it; `root` is what people call the place."""
 
-    def __init__(self, files: AbstractFileSystem, base: str) -> None:
+    def __init__(self, files: AbstractFileSystem, base: str, root: str) -> None:
         self._files = files
         self._base = base.rstrip("/")
-        self.failures = _failures()
+        self._root = root
+        self._failures = _failures()
+
+    def has_bucket(self) -> bool:
+        """Whether the bucket is there, where the service has such."""
+        bucket = self._base.partition("/")[0]
+        try:
+            with self._request(FileNotFoundError):
+                return not bucket or bool(self._files.info(bucket))
+        except FileNotFoundError:
+            return False
 
     def listing(self, folder: str) -> dict[str, int]:
         """Relative path -> size in bytes of every object under a folder."""
         root = self._path(folder) + "/"
-        found = self._files.find(root, detail=True)
+        with self._request(FileNotFoundError):
+            found = self._files.find(root, detail=True)
         return {
             path.removeprefix(root): int(info["size"])
             for path, info in found.items()
@@ -33,27 +54,31 @@ class Objects:
     def names(self, folder: str) -> list[str]:
         """The names directly under a folder, sorted; none where nothing is."""
         try:
-            found = self._files.ls(self._path(folder), detail=False)
+            with self._request(FileNotFoundError):
+                found = self._files.ls(self._path(folder), detail=False)
         except FileNotFoundError:
             return []
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def read(self, path: str) -> bytes:
         """An object's bytes; FileNotFoundError where there is none."""
-        content: bytes = self._files.cat_file(self._path(path))
+        with self._request(FileNotFoundError):
+            content: bytes = self._files.cat_file(self._path(path))
         return content
 
     def write(self, path: str, content: bytes) -> None:
         """Write an object, over what was there."""
-        self._files.pipe_file(self._path(path), content)
+        with self._request():
+            self._files.pipe_file(self._path(path), content)
 
     def create(self, path: str, content: bytes) -> bool:
         """Write an object that was not there; False, and nothing written, where it was."""
         try:
-            self._files.pipe_file(self._path(path), content, mode="create")
+            with self._request(FileExistsError):
+                self._files.pipe_file(self._path(path), content, mode="create")
         except FileExistsError:
             return False
-        except OSError as error:
+        except UnavailableError as error:
             if "ConditionalRequestConflict" in str(error):  # S3: another writer at the same moment
                 return False
             raise
@@ -61,30 +86,52 @@ class Objects:
 
     def upload(self, source: Path, path: str) -> None:
         """Write a local file's bytes as an object that was not there; FileExistsError where it was."""
-        self._files.put_file(str(source), self._path(path), mode="create")
+        with self._request(FileExistsError):
+            self._files.put_file(str(source), self._path(path), mode="create")
 
     def replace(self, source: Path, path: str) -> None:
         """Write a local file's bytes as an object, over what was there."""
-        self._files.put_file(str(source), self._path(path))
+        with self._request():
+            self._files.put_file(str(source), self._path(path))
 
     def download(self, path: str, target: Path) -> None:
         """Write an object's bytes to a local file; FileNotFoundError where there is none."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._files.get_file(self._path(path), str(target))
+        with self._request(FileNotFoundError):
+            self._files.get_file(self._path(path), str(target))
 
     def copy(self, source: str, target: str) -> None:
-        """Copy an object within the store."""
-        self._files.cp_file(self._path(source), self._path(target))
+        """Copy an object within the store; FileNotFoundError where there is none."""
+        with self._request(FileNotFoundError):
+            self._files.cp_file(self._path(source), self._path(target))
 
     def delete(self, path: str) -> None:
         """Delete an object, if it is there."""
         try:
-            self._files.rm_file(self._path(path))
+            with self._request(FileNotFoundError):
+                self._files.rm_file(self._path(path))
         except FileNotFoundError:
             return
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
+
+    @contextmanager
+    def _request(self, *answers: type[OSError]) -> Iterator[None]:
+        """What the service did not do becomes an UnavailableError, but for the errors that are an answer.
+
+        What this machine's own files refuse stays as it is: it names the file, or the disk is full.
+        """
+        try:
+            yield
+        except answers:
+            raise
+        except self._failures as error:
+            if isinstance(error, OSError) and (error.filename or error.errno in _DISK_IS_FULL):
+                raise
+            raise UnavailableError(
+                Problem("store", f"must be reachable, {self._root} is not: {error}")
+            ) from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
