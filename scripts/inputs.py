@@ -36,14 +36,14 @@ def main() -> None:
         sys.exit(
             f"XSTILTS_DATA: must be the folder of the benchmarks' slices, looked at {slices}; set XSTILTS_DATA"
         )
-    unpinned: set[str] = set()
     for file in EXPERIMENTS:
+        name, unlike = os.path.relpath(file), ""
         for named, made in put_inputs(load_experiment(file), slices):
             print(made, flush=True)
             if made != named:
-                unpinned.add(os.path.relpath(file))
-    for name in sorted(unpinned):
-        print(f"{name} names other digests: xstilts pin {name}")
+                unlike = "no digests" if "@" not in named else "other digests"
+        if unlike:
+            print(f"{name} names {unlike}: xstilts pin {name}")
 
 
 def put_inputs(experiment: Experiment, slices: Path) -> Iterator[tuple[str, str]]:
