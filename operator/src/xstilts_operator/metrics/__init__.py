@@ -1,0 +1,1 @@
+"""What Prometheus scrapes: results and stages from the resources' state, and how the operator itself fares."""

@@ -1,0 +1,164 @@
+"""Metrics that are what the resources say: a restart loses none, and a deleted experiment leaves none behind.
+
+Series are bounded, whatever experiments there are and whatever their status has been made to say by hand: the newest
+experiments come first, and what is left out is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from xstilts.stage import Kind
+from xstilts_operator.actions import Object, Resource
+from xstilts_operator.cache import Cache
+from xstilts_operator.names import KIND_LABEL
+from xstilts_operator.tolerant import decimal, integer, mapping, mappings, text
+from xstilts_operator.views import StageState
+
+SERIES: Final = 10_000  # of each metric
+_NAME_LENGTH: Final = 253
+_CELL: Final = ("model", "intermediate", "target")
+_HOUR_SECONDS: Final = 3600
+_STATES: Final = frozenset(StageState)
+_KINDS: Final = frozenset(Kind)
+
+Sample = tuple[Sequence[str], float]
+
+
+class StateCollector(Collector):
+    """Reads the cache at each scrape. At most `series` of each metric."""
+
+    def __init__(self, cache: Cache, series: int = SERIES) -> None:
+        self._cache = cache
+        self._series = series
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the cache is read at a scrape, not at the registration."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, and of each how many series were left out."""
+        newest = sorted(
+            self._cache.list(Resource.EXPERIMENT),
+            key=lambda experiment: text(experiment["metadata"].get("creationTimestamp")),
+            reverse=True,
+        )
+        dropped: dict[str, int] = {}
+        for name, help_text, labels, samples in (
+            *_results(newest),
+            *_experiments(newest),
+            _stages(self._cache.list(Resource.STAGE)),
+        ):
+            family = GaugeMetricFamily(name, help_text, labels=labels)
+            rest = iter(samples)
+            for values, value in islice(rest, self._series):
+                family.add_metric(values, value)
+            dropped[name] = sum(1 for _ in rest)
+            yield family
+        left_out = GaugeMetricFamily(
+            "xstilts_dropped_series",
+            "Series that are left out of a metric, because it has many.",
+            labels=["metric"],
+        )
+        for name, count in dropped.items():
+            left_out.add_metric([name], count)
+        yield left_out
+
+
+Family = tuple[str, str, Sequence[str], Iterable[Sample]]
+
+
+def _results(experiments: Sequence[Object]) -> Iterator[Family]:
+    labels = ("namespace", "experiment", *_CELL)
+    for name, help_text, field in (
+        (
+            "xstilts_experiment_score",
+            "Mean score over languages and seeds, in points of its metric.",
+            "score",
+        ),
+        (
+            "xstilts_experiment_delta",
+            "Score minus that of the same model with no intermediate task.",
+            "delta",
+        ),
+        ("xstilts_experiment_transfer_gap", "English score minus the mean of the other languages.", "gap"),
+    ):
+        yield name, help_text, labels, _cells(experiments, field)
+
+
+def _cells(experiments: Sequence[Object], field: str) -> Iterator[Sample]:
+    for experiment in experiments:
+        seen: set[Sequence[str]] = set()
+        for result in mappings(mapping(experiment, "status").get("results")):
+            cell = tuple(text(result.get(name), _NAME_LENGTH) for name in _CELL)
+            value = decimal(result.get(field))
+            if value is not None and all(cell) and cell not in seen:
+                seen.add(cell)
+                yield (*_name(experiment), *cell), float(value)
+
+
+def _experiments(experiments: Sequence[Object]) -> Iterator[Family]:
+    labels = ("namespace", "experiment")
+    yield (
+        "xstilts_experiment_progress_ratio",
+        "How far an experiment is, from 0 to 1.",
+        labels,
+        (
+            (_name(experiment), percent / 100)
+            for experiment in experiments
+            if (percent := integer(mapping(experiment, "status").get("progressPercent"))) is not None
+        ),
+    )
+    for use, help_text in (
+        ("spent", "GPU time that an experiment has paid for, to a hundredth of an hour."),
+        ("saved", "GPU time that an experiment has not needed, as another's stage or the store had it."),
+    ):
+        samples = (
+            (_name(experiment), float(hours) * _HOUR_SECONDS)
+            for experiment in experiments
+            if (hours := decimal(mapping(experiment, "status", "gpuHours").get(use))) is not None
+        )
+        yield f"xstilts_experiment_gpu_{use}_seconds", help_text, labels, samples
+    reasons = Counter((_name(experiment)[0], *_summary(experiment)) for experiment in experiments)
+    yield (
+        "xstilts_experiments",
+        "Experiments by what their condition Succeeded says.",
+        ("namespace", "succeeded", "reason"),
+        sorted(reasons.items()),
+    )
+
+
+def _summary(experiment: Object) -> tuple[str, str]:
+    """Status and reason of the condition Succeeded."""
+    for condition in mappings(mapping(experiment, "status").get("conditions")):
+        if condition.get("type") == "Succeeded":
+            status = text(condition.get("status"), _NAME_LENGTH)
+            return status or "Unknown", text(condition.get("reason"), _NAME_LENGTH)
+    return "Unknown", ""
+
+
+def _stages(stages: Sequence[Object]) -> Family:
+    states = Counter((_name(stage)[0], _kind(stage), _state(stage)) for stage in stages)
+    labels = ("namespace", "kind", "state")
+    return "xstilts_stages", "Stages by kind and state.", labels, sorted(states.items())
+
+
+def _kind(stage: Object) -> str:
+    kind = text(mapping(stage, "metadata", "labels").get(KIND_LABEL))
+    return kind if kind in _KINDS else "unknown"
+
+
+def _state(stage: Object) -> str:
+    state = text(mapping(stage, "status").get("state"))
+    return state if state in _STATES else StageState.PENDING.value
+
+
+def _name(obj: Object) -> tuple[str, str]:
+    metadata: Mapping[str, str] = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
