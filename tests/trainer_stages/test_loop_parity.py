@@ -9,6 +9,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from xstilts.stage import Family, TrainSpec
 from xstilts.task import TaskType
+from xstilts_trainer.data.encode import HeadFeatures
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -27,7 +28,7 @@ def test_a_stage_ends_where_a_plain_loop_ends(bench, type_):
     sources = fetch_sources(stage, spec, bench.store)
     backbone = load_backbone(sources.model, Family.XLMR)
     pieces = PieceTokenizer(backbone.tokenizer)
-    sets = load_training_sets(spec, sources.folders, pieces)
+    sets = load_training_sets(spec, sources.folders, HeadFeatures(pieces, spec.hyperparameters))
     ((name, of_task),) = sets.items()
     head = make_head(HeadSpec.of(of_task.task, spec.model.pooling), backbone.config, spec.seed)
     model = EncoderModel(backbone, {name: head}).eval()  # no dropout

@@ -17,7 +17,8 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 Batch: TypeAlias = dict[str, torch.Tensor]
 """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`: int64 [B, T], in multiple choice
 [B, C, T]. `labels` int64 [B], in tagging [B, T] with UNLABELLED beside the words; in span QA `start_positions` and
-`end_positions` [B]. Unlabelled text has none."""
+`end_positions` [B]; of text to text, the pieces of the answers [B, A], UNLABELLED behind them. Unlabelled text has
+none."""
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 POOL_BATCHES = 50
@@ -45,7 +46,7 @@ def collate(features: Sequence[Feature], pieces: PieceTokenizer) -> Batch:
     if choices == 1:
         arrays = {name: array[:, 0] for name, array in arrays.items()}
     for name in features[0].labels:
-        arrays[name] = _stacked([feature.labels[name] for feature in features], length)
+        arrays[name] = _stacked([feature.labels[name] for feature in features])
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
@@ -87,11 +88,11 @@ def padding_share(batches: Sequence[Indices]) -> float:
     return 1 - sum(int(lengths.sum()) for lengths in batches) / places
 
 
-def _stacked(values: Sequence[int | npt.NDArray[np.int32]], length: int) -> Indices:
-    if not isinstance(values[0], np.ndarray):
+def _stacked(values: Sequence[int | npt.NDArray[np.int32]]) -> Indices:
+    of_pieces = [value for value in values if isinstance(value, np.ndarray)]
+    if not of_pieces:
         return np.array(values, dtype=np.int64)
-    padded = np.full((len(values), length), UNLABELLED, dtype=np.int64)
-    for row, value in enumerate(values):
-        of_pieces = np.asarray(value)
-        padded[row, : len(of_pieces)] = of_pieces
+    padded = np.full((len(values), max(map(len, of_pieces))), UNLABELLED, dtype=np.int64)
+    for row, value in enumerate(of_pieces):
+        padded[row, : len(value)] = value
     return padded

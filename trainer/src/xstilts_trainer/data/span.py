@@ -71,8 +71,10 @@ def encode_spans(
         cut += len(question) < len(whole_question)
         ids, offsets = encoded[example.context]
         context = len(template.before) + len(question) + len(template.middle)
-        answer = _answer_pieces(example, offsets)
-        windows = list(_windows(len(ids), max_length - template.special_pieces - len(question), doc_stride))
+        answer = answer_pieces(example, offsets)
+        windows = list(
+            context_windows(len(ids), max_length - template.special_pieces - len(question), doc_stride)
+        )
         for (start, end), most in zip(windows, _most_context(windows, len(ids)), strict=True):
             labels = {"start_positions": NULL, "end_positions": NULL}
             if answer and start <= answer[0] and answer[1] < end:
@@ -142,7 +144,7 @@ def _best_span(
     return float(sums[row, column]), int(starts[row]), int(ends[column])
 
 
-def _answer_pieces(example: SpanExample, offsets: PieceIds) -> tuple[int, int] | None:
+def answer_pieces(example: SpanExample, offsets: PieceIds) -> tuple[int, int] | None:
     """The first and the last context piece of the first answer; None if there is no answer, or no piece shows it."""
     if not example.answers:
         return None
@@ -152,7 +154,7 @@ def _answer_pieces(example: SpanExample, offsets: PieceIds) -> tuple[int, int] |
     return (int(found[0]), int(found[-1])) if len(found) else None
 
 
-def _windows(length: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
+def context_windows(length: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
     """The pieces [start, end) of each window. No step is wider than a window: every piece is in one."""
     start = 0
     while start + room < length:

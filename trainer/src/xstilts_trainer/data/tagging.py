@@ -38,7 +38,7 @@ def encode_tags(
     for index, (example, words) in enumerate(zip(examples, sentences, strict=True)):
         cut += any(len(word) > room for word in words)
         kept = [word[:room] for word in words]
-        for start, end in _windows([len(word) for word in kept], room):
+        for start, end in word_windows([len(word) for word in kept], room):
             lengths = [len(word) for word in kept[start:end]]
             heads = np.cumsum([offset, *lengths[:-1]], dtype=np.int32)
             filled = pieces.single.fill(np.concatenate(kept[start:end]).astype(np.int32))
@@ -64,11 +64,13 @@ def word_tags(
     return tags
 
 
-def _windows(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
-    """The words [start, end) of each window: as many as fit."""
+def word_windows(
+    lengths: Sequence[int], room: int, most_words: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """The words [start, end) of each window: as many as fit into `room` pieces, and at most so many."""
     start = used = 0
     for word, length in enumerate(lengths):
-        if used + length > room:
+        if used + length > room or word - start == most_words:
             yield start, word
             start, used = word, 0
         used += length

@@ -1,22 +1,22 @@
-"""A model over features: what it says of each, without gradients."""
+"""A model with heads over features: what it says of each, without gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from xstilts.stage import Hyperparameters
 from xstilts.task import TaskType
 from xstilts_trainer.data.batches import Batch, collate, evaluation_batches, in_order
+from xstilts_trainer.data.examples import SpanExample
 from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.data.span import SpanFeature, SpanPrediction, predict_answers
+from xstilts_trainer.evaluation.inference import Output
 from xstilts_trainer.models.encoder_model import EncoderModel
-
-Output = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,20 @@ class Forward:
     Attributes:
         model: in evaluation mode.
         pieces: pads the batches.
-        batch_size: features a batch.
+        hyperparameters: the batch size, and how answers are read.
         prepare: the last change to a batch: token ids renumbered, tensors moved to the device.
         on_batch: called after each batch with the number of its features.
     """
 
     model: EncoderModel
     pieces: PieceTokenizer
-    batch_size: int
+    hyperparameters: Hyperparameters
     prepare: Callable[[Batch], Batch]
     on_batch: Callable[[int], None]
+
+    def labels(self, head: str) -> tuple[str, ...]:
+        """The labels of a head, in the order of its logits."""
+        return self.model.heads[head].spec.labels
 
     @torch.inference_mode()
     def run(self, head: str, type_: TaskType, features: Sequence[Feature]) -> list[Output]:
@@ -46,7 +50,7 @@ class Forward:
             and for tagging the number of the best tag [T].
         """
         lengths = np.array([len(feature) for feature in features], dtype=np.int64)
-        batches = evaluation_batches(lengths, self.batch_size)
+        batches = evaluation_batches(lengths, self.hyperparameters.batch_size)
         outputs = []
         for indices in batches:
             batch = self.prepare(collate([features[index] for index in indices], self.pieces))
@@ -55,3 +59,15 @@ class Forward:
             outputs.append(list(said.cpu().numpy()))
             self.on_batch(len(indices))
         return in_order(batches, outputs)
+
+    def answers(
+        self, questions: Sequence[SpanExample], features: Sequence[Feature], outputs: Sequence[Output]
+    ) -> dict[str, SpanPrediction]:
+        """The best answer of each question, by its id (see `span.predict_answers`)."""
+        return predict_answers(
+            questions,
+            [feature for feature in features if isinstance(feature, SpanFeature)],
+            outputs,
+            n_best=self.hyperparameters.n_best,
+            max_answer_length=self.hyperparameters.max_answer_length,
+        )

@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 
 from xstilts.errors import DataError, Problem
 from xstilts.scoring import Guess, main_score, score
-from xstilts.stage import Hyperparameters
 from xstilts.task import Metric, Task, TaskType
 from xstilts_trainer.data.examples import ChoiceExample, Example, PairExample, SpanExample, TagExample
 from xstilts_trainer.data.features import Feature
-from xstilts_trainer.data.span import SpanFeature, predict_answers
 from xstilts_trainer.data.tagging import TagFeature, word_tags
 from xstilts_trainer.evaluation.chance import tag_chance, uniform_chance
-from xstilts_trainer.evaluation.forward import Forward, Output
+from xstilts_trainer.evaluation.inference import Inference, Output
 from xstilts_trainer.evaluation.test_sets import TestSet
 
 T = TypeVar("T")
@@ -43,21 +41,19 @@ class Predictions:
         return score(metric, self.gold, self.predicted, language)
 
 
-def predict(
-    forward: Forward, head: str, sets: Sequence[TestSet], hyperparameters: Hyperparameters
-) -> dict[str, Predictions]:
+def predict(inference: Inference, head: str, sets: Sequence[TestSet]) -> dict[str, Predictions]:
     """Predict a task's test sets, all languages in one pass; by language.
 
     Raises:
         DataError: the head's labels are not the task's.
     """
     task = sets[0].task
-    names = _checked_labels(forward, head, task)
+    names = _checked_labels(inference, head, task)
     features = [feature for test_set in sets for feature in test_set.encoded.features]
-    outputs = forward.run(head, task.type, features)
+    outputs = inference.run(head, task.type, features)
     ends = list(accumulate((len(test_set.encoded.features) for test_set in sets), initial=0))
     return {
-        test_set.language: _of_language(test_set, outputs[start:end], names, hyperparameters)
+        test_set.language: _of_language(inference, test_set, outputs[start:end], names)
         for test_set, (start, end) in zip(sets, pairwise(ends), strict=True)
     }
 
@@ -71,8 +67,8 @@ def mean_score(predictions: Mapping[str, Predictions], metric: Metric) -> float:
     return fmean(scores)
 
 
-def _checked_labels(forward: Forward, head: str, task: Task) -> tuple[str, ...]:
-    names = forward.model.heads[head].spec.labels
+def _checked_labels(inference: Inference, head: str, task: Task) -> tuple[str, ...]:
+    names = inference.labels(head)
     if sorted(names) != sorted(task.labels):
         raise DataError(
             Problem(
@@ -84,7 +80,7 @@ def _checked_labels(forward: Forward, head: str, task: Task) -> tuple[str, ...]:
 
 
 def _of_language(
-    test_set: TestSet, outputs: Sequence[Output], names: Sequence[str], hyperparameters: Hyperparameters
+    inference: Inference, test_set: TestSet, outputs: Sequence[Output], names: Sequence[str]
 ) -> Predictions:
     task, examples = test_set.task, test_set.examples
     match task.type:
@@ -105,21 +101,15 @@ def _of_language(
             gold = [[task.labels[tag] for tag in example.tags] for example in _all(TagExample, examples)]
             return Predictions(gold, tags, tags, tag_chance(task.metric, gold))
         case TaskType.SPAN_QA:
-            return _answers(test_set, outputs, hyperparameters)
+            return _answers(inference, test_set, outputs)
         case TaskType.RETRIEVAL | TaskType.MINING:
             raise ValueError(f"{task.name}: {task.type} has no head")
 
 
-def _answers(test_set: TestSet, outputs: Sequence[Output], hyperparameters: Hyperparameters) -> Predictions:
+def _answers(inference: Inference, test_set: TestSet, outputs: Sequence[Output]) -> Predictions:
     """Answers to SQuAD 2's questions are submitted unless the null answer outweighs them."""
     questions = _all(SpanExample, test_set.examples)
-    found = predict_answers(
-        questions,
-        _all(SpanFeature, test_set.encoded.features),
-        outputs,
-        n_best=hyperparameters.n_best,
-        max_answer_length=hyperparameters.max_answer_length,
-    )
+    found = inference.answers(questions, test_set.encoded.features, outputs)
     gold = {question.id: list(question.answers) for question in questions}
     texts = {identifier: answer.text for identifier, answer in found.items()}
     if test_set.task.metric is not Metric.SQUAD_V2:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.errors import DataError, Problem
-from xstilts.stage import Hyperparameters, TaskData
+from xstilts.stage import TaskData
 from xstilts.task import Task
-from xstilts_trainer.data.encode import encode
 from xstilts_trainer.data.examples import Example
 from xstilts_trainer.data.features import Encoded, Feature
 from xstilts_trainer.data.load import load_examples, task_labels
-from xstilts_trainer.data.pieces import PieceTokenizer
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,15 @@ def load_task(data: TaskData, folder: Path) -> tuple[Task, dict[str, list[Exampl
 
 
 def load_test_sets(
-    data: TaskData, folder: Path, pieces: PieceTokenizer, hyperparameters: Hyperparameters
+    data: TaskData, folder: Path, encode: Callable[[Sequence[Example]], Encoded[Feature]]
 ) -> list[TestSet]:
-    """A test set a language.
+    """A test set a language; `encode` makes features of examples.
 
     Raises:
         DataError: see `load_task`.
     """
     task, examples = load_task(data, folder)
-    return [
-        TestSet(task, language, rows, encode(pieces, rows, hyperparameters))
-        for language, rows in examples.items()
-    ]
+    return [TestSet(task, language, rows, encode(rows)) for language, rows in examples.items()]
 
 
 def in_task(task: Task, error: DataError) -> DataError:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
-from transformers.models.mt5.modeling_mt5 import MT5Attention
 
 from xstilts.stage import Family, Pooling
 from xstilts_trainer.models.backbone import Backbone, load_backbone, save_backbone
@@ -14,11 +13,10 @@ from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import Head
 from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
 from xstilts_trainer.models.pooling import Encoded
+from xstilts_trainer.models.task_model import Batch, TaskModel
 
-Batch = Mapping[str, Tensor]
 
-
-class EncoderModel(nn.Module):
+class EncoderModel(TaskModel):
     """One encoder, shared by the heads; a head for each task, by its name."""
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
@@ -47,14 +45,6 @@ class EncoderModel(nn.Module):
     def loss(self, task: str, batch: Batch) -> Tensor:
         """The mean loss of a batch that holds its labels, a scalar."""
         return self.heads[task].loss(self.logits(task, batch), batch)
-
-    def set_dropout(self, probability: float) -> None:
-        """Give every dropout of encoder and heads this probability; the saved config keeps the checkpoint's own."""
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = probability
-            elif isinstance(module, MT5Attention):
-                module.dropout = probability
 
     def save(self, folder: Path) -> None:
         """Write `encoder/` (a transformers checkpoint), `heads/<task>.safetensors` and `heads.json`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,10 +13,7 @@ from xstilts.scoring import write_predictions
 from xstilts.stage import EvaluateSpec, Stage, TaskData
 from xstilts.store import Store
 from xstilts.task import TaskType
-from xstilts_trainer.data.batches import Batch
-from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.environment import device
-from xstilts_trainer.evaluation.forward import Forward
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
 from xstilts_trainer.evaluation.retrieve import count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
@@ -24,7 +22,7 @@ from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
-from xstilts_trainer.stages.lengths import check_length
+from xstilts_trainer.stages.forms import Trained, open_trained
 from xstilts_trainer.stages.sources import Sources, fetch_sources
 
 Outcome: TypeAlias = dict[str, dict[str, Predictions]]  # task -> language -> predictions
@@ -58,21 +56,22 @@ def evaluate(
 def _predict_by_heads(
     spec: EvaluateSpec, wanted: Sequence[TaskData], sources: Sources, progress: Progress
 ) -> Outcome:
-    """The predictions of a checkpoint's heads."""
+    """What a checkpoint says of the tasks that it was trained on."""
     recipe = spec.hyperparameters
     if recipe is None:
         raise SpecError(Problem("spec.hyperparameters", "must be there where a head answers"))
-    model = EncoderModel.load(sources.model, spec.model.family).to(device()).eval()
-    check_length(model.backbone.config, recipe)
+    model = open_trained(spec.model, sources.model, recipe)
     heads = [_head(model, data) for data in wanted]
-    pieces = PieceTokenizer(model.backbone.tokenizer)
-    sets = [load_test_sets(data, sources.folders[data.role], pieces, recipe) for data in wanted]
+    sets = [
+        load_test_sets(data, sources.folders[data.role], partial(model.encode, head))
+        for head, data in zip(heads, wanted, strict=True)
+    ]
     count = _Count(progress, sum(len(test_set.encoded.features) for of_task in sets for test_set in of_task))
-    forward = Forward(model, pieces, recipe.batch_size, _to_device, count)
+    inference = model.inference(count)
     outcome: Outcome = {}
     for head, of_task in zip(heads, sets, strict=True):
         task = of_task[0].task
-        outcome[task.name] = predict(forward, head, of_task, recipe)
+        outcome[task.name] = predict(inference, head, of_task)
         count.scores[task.name] = mean_score(outcome[task.name], task.metric)
     return outcome
 
@@ -98,7 +97,7 @@ def _predict_by_vectors(
     return outcome
 
 
-def _head(model: EncoderModel, data: TaskData) -> str:
+def _head(model: Trained, data: TaskData) -> str:
     name = data.head or data.task.name
     if name not in model.heads:
         there = ", ".join(sorted(model.heads)) or "none"
@@ -106,10 +105,6 @@ def _head(model: EncoderModel, data: TaskData) -> str:
             Problem(f"{data.task.name}: head", f"must be a head of the model ({there}), was {name}")
         )
     return name
-
-
-def _to_device(batch: Batch) -> Batch:
-    return {name: tensor.to(device()) for name, tensor in batch.items()}
 
 
 class _Count:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,12 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.environment import device
-from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.heads import IGNORED
+from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.ranks import RANK
-from xstilts_trainer.training.text_feed import TasksAndText
 
-Trainable: TypeAlias = EncoderModel | TasksAndText
 T = TypeVar("T")
 # Others wait while rank 0 waits for another process at the same stage, or scores dev: a dead one is noticed at once.
 TIMEOUT = timedelta(days=1)
@@ -63,7 +61,7 @@ class Group:
             dist.broadcast(received[name], src=0)
         return received
 
-    def loss(self, model: Trainable) -> GroupLoss:
+    def loss(self, model: TaskModel) -> GroupLoss:
         """What computes the loss of a batch, and in its backward pass the gradients of the whole group."""
         return GroupLoss(model, self)
 
@@ -79,7 +77,7 @@ class Group:
 class GroupLoss:
     """The mean loss of a batch over its labels, whichever process holds their rows."""
 
-    def __init__(self, model: Trainable, group: Group) -> None:
+    def __init__(self, model: TaskModel, group: Group) -> None:
         self._model = model
         self._group = group
         self._wrapped: nn.Module = _Forward(model)
@@ -114,7 +112,7 @@ class GroupLoss:
 class _Forward(nn.Module):
     """The loss as a module's forward pass, which is what torch wraps."""
 
-    def __init__(self, model: Trainable) -> None:
+    def __init__(self, model: TaskModel) -> None:
         super().__init__()
         self.model = model
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from xstilts.errors import DataError, Problem, UserError
 from xstilts.stage import Hyperparameters
+from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from xstilts_trainer.training.feed import Feed, StepBatch
-from xstilts_trainer.training.group import Group, Trainable
+from xstilts_trainer.training.group import Group
 from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
 from xstilts_trainer.training.optimiser import (
     clip_gradients,
@@ -64,7 +65,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Trainable,
+        model: TaskModel,
         feed: AnyFeed,
         hyperparameters: Hyperparameters,
         *,

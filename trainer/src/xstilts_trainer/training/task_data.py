@@ -6,18 +6,18 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from xstilts.errors import DataError, Problem, SpecError
-from xstilts.stage import Holdout, Hyperparameters, Selection, TaskData, TrainSpec
+from xstilts.stage import Holdout, Selection, TaskData, TrainSpec
 from xstilts.task import Task
-from xstilts_trainer.data.encode import encode
+from xstilts_trainer.data.encode import Features
 from xstilts_trainer.data.examples import Example
 from xstilts_trainer.data.features import Encoded, Feature
-from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.subsets import held_out, limited
 from xstilts_trainer.evaluation.test_sets import TestSet, in_task, load_task, load_test_sets
 
@@ -40,7 +40,7 @@ class TrainingSet:
 
 
 def load_training_sets(
-    spec: TrainSpec, folders: Mapping[str, Path], pieces: PieceTokenizer
+    spec: TrainSpec, folders: Mapping[str, Path], features: Features
 ) -> dict[str, TrainingSet]:
     """All tasks of the stage, by name.
 
@@ -55,7 +55,9 @@ def load_training_sets(
         if spec.selection:
             _check_selection(index, selection)
         try:
-            sets[data.task.name] = _load(data, selection, folders, pieces, spec.hyperparameters)
+            sets[data.task.name] = _load(
+                data, selection, folders, features, spec.hyperparameters.max_examples
+            )
         except DataError as error:
             problems += error.problems
     if problems:
@@ -87,8 +89,8 @@ def _load(
     data: TaskData,
     selection: Selection,
     folders: Mapping[str, Path],
-    pieces: PieceTokenizer,
-    hyperparameters: Hyperparameters,
+    features: Features,
+    max_examples: int | None,
 ) -> TrainingSet:
     task, by_language = load_task(data, folders[data.role])
     origins = {
@@ -100,11 +102,11 @@ def _load(
     dev: list[TestSet] = []
     if selection.holdout is not None:
         examples, chosen = _hold_out(task, examples, selection.holdout)
-        dev = [TestSet(task, data.languages[0], chosen, encode(pieces, chosen, hyperparameters))]
+        dev = [TestSet(task, data.languages[0], chosen, features.test(task, chosen))]
     elif selection.data is not None:
-        dev = load_test_sets(selection.data, folders[selection.data.role], pieces, hyperparameters)
-    examples = limited(examples, hyperparameters.max_examples)
-    encoded = encode(pieces, examples, hyperparameters)
+        dev = load_test_sets(selection.data, folders[selection.data.role], partial(features.test, task))
+    examples = limited(examples, max_examples)
+    encoded = features.training(task, examples)
     return TrainingSet(task, encoded, [origins[id(example)] for example in examples], dev)
 
 

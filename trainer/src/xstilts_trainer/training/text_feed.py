@@ -1,4 +1,4 @@
-"""Continued pretraining: batches of masked text in several languages, among the batches of the tasks."""
+"""Continued pretraining: batches of corrupted text in several languages, among the batches of the tasks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from decimal import Decimal
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor, nn
+from torch import Tensor
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import ContinuedPretraining, Mixing
@@ -23,15 +24,22 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.subsets import limited
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.masked_lm import MaskedLM
+from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.training.feed import Feed, StepBatch
-from xstilts_trainer.training.masking import Masking
 
 OBJECTIVE = (
-    "masked language model"  # stands where a task's name does: no task can be called so, names hold no spaces
+    "pretraining objective"  # stands where a task's name does: no task can be called so, names hold no spaces
 )
 
 
-class TasksAndText(nn.Module):
+class Corrupt(Protocol):
+    """What of a text is to be predicted: masks, or spans."""
+
+    def __call__(self, batch: Batch, *key: int | str) -> Batch:
+        """The corrupted batch and its labels; a pure function of the key."""
+
+
+class TasksAndText(TaskModel):
     """A model with its task heads, and the masked language model on the same encoder."""
 
     def __init__(self, tasks: EncoderModel, text: MaskedLM) -> None:
@@ -39,7 +47,7 @@ class TasksAndText(nn.Module):
         self.tasks = tasks
         self.text = text
 
-    def loss(self, task: str, batch: Batch) -> Tensor:
+    def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch of a task, or of masked text."""
         return self.text.loss(batch) if task == OBJECTIVE else self.tasks.loss(task, batch)
 
@@ -70,14 +78,14 @@ def text_steps(task_steps: int, ratio: Decimal) -> int:
 
 
 class TextFeed:
-    """Batches of masked text, each of one language; a pure function of seed and number."""
+    """Batches of corrupted text, each of one language; a pure function of seed and number."""
 
     def __init__(
         self,
         spec: ContinuedPretraining,
         corpora: Mapping[str, Encoded[Feature]],
         pieces: PieceTokenizer,
-        masking: Masking,
+        corrupt: Corrupt,
         *,
         batch_size: int,
         batches: int,
@@ -91,7 +99,7 @@ class TextFeed:
         self._mixture = Mixture(lengths, batch_size, ceil(batches / batches_of_all), seed, mixing)
         self._corpora = corpora
         self._pieces = pieces
-        self._masking = masking
+        self._corrupt = corrupt
         self._seed = seed
         self._prepare = prepare
 
@@ -99,8 +107,8 @@ class TextFeed:
         """A batch, counted from 0."""
         language, indices = self._mixture.batch(number)
         features = [self._corpora[language].features[index] for index in indices]
-        masked = self._masking(collate(features, self._pieces), self._seed, "masked", number)
-        return StepBatch(OBJECTIVE, self._prepare(masked), (f"text in {language}",))
+        corrupted = self._corrupt(collate(features, self._pieces), self._seed, "masked", number)
+        return StepBatch(OBJECTIVE, self._prepare(corrupted), (f"text in {language}",))
 
 
 class InterleavedFeed:
