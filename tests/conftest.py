@@ -7,8 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NO_SLICES = "real data slices are not here"
@@ -63,3 +67,33 @@ def tokenizer_dir(encoder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(encoder_dir / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mt5_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer as mT5's: sentencepiece, `A </s>`, sentinels that are pieces of their own, the last one first."""
+    from transformers import T5Tokenizer
+
+    words = [f"▁w{number}" for number in range(60)]
+    known = [
+        "▁red",
+        "▁green",
+        "▁blue",
+        "▁rot",
+        "▁grün",
+        "▁blau",
+        "▁O",
+        "▁B",
+        "▁I",
+        "-COL",
+        "▁0",
+        "▁1",
+        "▁2",
+        "▁$$",
+    ]
+    letters = [*"▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789?.:-_/\\()$"]
+    pieces = [*known, *words, *letters]
+    sentinels = [f"▁<extra_id_{number}>" for number in reversed(range(24))]
+    special = [(name, 0.0) for name in ("<pad>", "</s>", "<unk>")]
+    scored = [(piece, -1.0 if len(piece) > 1 else -5.0) for piece in pieces]
+    return T5Tokenizer(vocab=[*special, *scored, *((name, 0.0) for name in sentinels)], extra_ids=0)
