@@ -165,6 +165,7 @@ def test_more_words_than_sentinels_are_read_in_windows(pieces):
     assert [len(window.words) for window in windows] == [len(pieces.sentinels), 3]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 90))
 def test_the_longest_texts_are_cut(lengths, room):
     kept = cut_longest(lengths, room)
