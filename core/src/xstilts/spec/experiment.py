@@ -47,40 +47,59 @@ class Analysis(Model):
         "meanZeroShot",
         "transferGap",
     )
+    """The measures that answer the question; corrected together."""
     correction: Literal["Holm", "BH"] = "Holm"
+    """For testing several: Holm bounds the chance of any false claim, BH the share of false ones."""
 
 
 class StoreUse(Model):
     """The artifact store, by its name, and what is kept in it."""
 
     name: Name = "default"
+    """On a cluster one of the administrator's stores; locally the name of a folder."""
     keep: Literal["All", "Intermediate", "Scores"] = "All"
+    """Intermediate drops target weights once evaluated, Scores those of intermediates too; All drops nothing."""
 
 
 class ExperimentSpec(Model):
-    """Models x (none + intermediates) x targets x seeds.
-
-    `data_revisions` are the commits of the hub repositories that tasks and corpora come from; `xstilts pin` writes them.
-    """
+    """Models x (none + intermediates) x targets x seeds."""
 
     models: Annotated[tuple[ModelSpec, ...], Field(min_length=1, max_length=32), unique_by("name")]
+    """The pretrained models that are compared."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(max_length=64), unique_by("name")] = ()
+    """What is said of tasks: their data, languages and, for own ones, type and labels."""
     data_revisions: Annotated[dict[HubId, Revision], Field(max_length=64)] = Field(default_factory=dict)
+    """The commits of the hub repositories that tasks and corpora come from; `xstilts pin` writes them."""
     intermediates: Annotated[tuple[IntermediateSpec, ...], Field(max_length=64), unique_by("name")] = ()
+    """What is trained between pretraining and the targets."""
     baseline: bool = True
+    """Whether `none`, no intermediate at all, is among the conditions."""
     targets: Annotated[tuple[TargetSpec, ...], Field(min_length=1, max_length=32), unique_by("task")]
+    """The tasks that are trained in English and evaluated in every language."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=64), AfterValidator(unique)]
+    """Every training is done once a seed."""
     training: Training = Training()
+    """Departures from the recipes of the catalogue."""
     analysis: Analysis = Analysis()
+    """What is tested, fixed before a run."""
     store: StoreUse = StoreUse()
+    """Where artifacts are kept, and which."""
     resources: Resources = Resources()
+    """What a stage may use, and where it is placed."""
     queue_name: Name | None = None
+    """The LocalQueue of Kueue that Jobs wait in."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many stages may run at once."""
     budget: Budget | None = None
+    """What may be spent; no new attempt begins beyond it."""
     suspend: bool = False
+    """Whether running stages are stopped, from their last checkpoints, and none is begun."""
     retry_failed_at: Time | None = None
+    """Stages that failed before this time are tried again."""
     active_deadline_seconds: Annotated[Seconds, Field(ge=1)] | None = None
+    """How long it may be active; what runs then is stopped. Time in suspension does not count."""
     ttl_seconds_after_finished: Seconds | None = None
+    """How long after its end it is deleted; the store keeps its artifacts."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

@@ -31,8 +31,11 @@ class MixingSpec(Model):
     """How several tasks are sampled: by their sizes (capped), evenly, or by their sizes to the power 1/temperature."""
 
     strategy: Literal["Proportional", "Uniform", "Temperature"] = "Proportional"
+    """By their sizes, evenly, or by their sizes to the power 1/temperature."""
     examples_cap: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """The size at which a larger task is counted."""
     temperature: Temperature | None = None
+    """Of strategy Temperature; 1 is Proportional."""
 
     @model_validator(mode="after")
     def _fields_of_the_strategy(self) -> Self:
@@ -51,21 +54,30 @@ class ContinuedPretraining(Model):
     """Batches of continued pretraining among those of the tasks: `ratio` of all batches."""
 
     objective: Literal["MLM", "SpanCorruption"]
+    """MLM for encoders, SpanCorruption for text-to-text models."""
     ratio: Ratio
+    """The part of all batches that is of the objective."""
     corpus: Corpus
+    """Where the text comes from."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=128), AfterValidator(unique)]
+    """Those of the text."""
 
 
 class IntermediateSpec(Model):
     """One intermediate: a task or a mix, with continued pretraining or on translated data where it says so."""
 
     name: IntermediateName
+    """What results call it."""
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1, max_length=64), AfterValidator(unique)]
+    """One task, or several that are mixed."""
     mixing: MixingSpec | None = None
+    """How several tasks are sampled."""
     continued_pretraining: ContinuedPretraining | None = None
+    """The pretraining objective, continued beside the tasks."""
     translated_to: (
         Annotated[tuple[Language, ...], Field(min_length=1, max_length=32), AfterValidator(unique)] | None
     ) = None
+    """Train on the tasks' translations into these languages, in place of English."""
 
     @model_validator(mode="after")
     def _mixing_needs_a_mix(self) -> Self:

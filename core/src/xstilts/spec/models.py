@@ -17,16 +17,23 @@ class ModelSpec(Model):
     """One pretrained model. What is left out comes from the catalogue, where it knows the hub id."""
 
     name: Name
+    """What results call it."""
     pretrained: Pretrained
+    """Where its checkpoint comes from."""
     revision: Revision | None = None
+    """The commit of a hub id; `xstilts pin` writes it."""
     form: Form | None = None
+    """How the backbone is used: with own heads, or text to text with all of its weights."""
     family: Family | None = None
+    """What recipes and formats hang on."""
     pooling: Pooling | None = None
-    layer: Annotated[int, Field(ge=-256, le=256)] | None = (
-        None  # retrieval: of hidden_states; negative from the end
-    )
-    prefix: Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None  # retrieval
+    """How a sequence becomes one vector."""
+    layer: Annotated[int, Field(ge=-256, le=256)] | None = None
+    """The hidden state that is pooled for retrieval: 0 is the embeddings, -1 the last."""
+    prefix: Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    """What stands before a sentence in retrieval."""
     stage_resources: StageResources | None = None
+    """What its stages need, where it differs from `spec.resources`."""
 
     @model_validator(mode="after")
     def _only_a_hub_id_has_commits(self) -> Self:

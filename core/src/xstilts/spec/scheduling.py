@@ -18,19 +18,28 @@ class StageResources(Model):
     """What the stages of one model need, where it differs from `spec.resources`."""
 
     gpus: Gpus | None = None
+    """GPUs a node."""
     cpu: Cpus | None = None
+    """CPUs a node: as many threads compute."""
     memory: Quantity | None = None
+    """Memory a node."""
     nodes: Nodes | None = None
+    """Nodes of one stage."""
 
 
 class Toleration(Model):
     """A toleration, as Kubernetes has it."""
 
     key: LabelKey | None = None
+    """The taint's key; with Exists and none, every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
+    """Whether the taint's value must be equal."""
     value: LabelValue | None = None
+    """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; every one where absent."""
     toleration_seconds: Seconds | None = None
+    """How long effect NoExecute is borne."""
 
     @model_validator(mode="after")
     def _as_kubernetes_has_it(self) -> Self:
@@ -48,16 +57,25 @@ class Resources(Model):
     """What a stage may use, and the allow-list of pod fields. CPU threads are part of what decides a stage's bits."""
 
     gpus: Gpus = 0
+    """GPUs a node."""
     cpu: Cpus = 2
+    """CPUs a node: as many threads compute."""
     memory: Quantity | None = None
+    """Memory a node; where absent the administrator's default."""
     nodes: Nodes = 1
+    """Nodes of one stage."""
     node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
+    """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    """Taints of nodes that are borne."""
     priority_class_name: DottedName | None = None
+    """The PriorityClass of pods."""
     runtime_class_name: DottedName | None = None
+    """The RuntimeClass of pods."""
 
 
 class Budget(Model):
     """What the experiment may spend; the operator admits no new attempt beyond it."""
 
     gpu_hours: Annotated[int, Field(ge=1, le=10_000_000)]
+    """Hours of one GPU, over all attempts that this experiment has paid for."""

@@ -14,21 +14,32 @@ class Override(Model):
     """Hyperparameters that are set; those left out stay as they are."""
 
     learning_rate: LearningRate | None = None
+    """The highest, at the end of the warm-up."""
     epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None  # examples a step
-    max_length: Annotated[int, Field(ge=8, le=16_384)] | None = None  # tokens
+    """Passes over the data."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Examples a step."""
+    max_length: Annotated[int, Field(ge=8, le=16_384)] | None = None
+    """Tokens of an example."""
     max_examples: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    warmup_ratio: RatioOrZero | None = None  # of all steps
+    """How many examples are trained on: drawn at random, the same for every seed."""
+    warmup_ratio: RatioOrZero | None = None
+    """The part of all steps in which the learning rate grows."""
     weight_decay: RatioOrZero | None = None
+    """Of weights, not of biases and norms."""
     optimizer: Literal["AdamW", "Adafactor"] | None = None
+    """The optimiser."""
 
 
 class Match(Model):
     """Which stages an override is for: those that all of its fields name."""
 
     phase: Literal["intermediate", "target"] | None = None
+    """Trainings of intermediates, or of targets."""
     task: TaskName | None = None
+    """The task that is trained, alone or in a mix."""
     model: Name | None = None
+    """The name of a model here."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -47,6 +58,7 @@ class MatchedOverride(Override):
     """An override for some stages. A later one wins over an earlier one."""
 
     match: Match
+    """The stages that it is for."""
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
@@ -61,15 +73,20 @@ class Sweep(Model):
     learning_rate: Annotated[
         tuple[LearningRate, ...], Field(min_length=1, max_length=16), AfterValidator(unique)
     ]
+    """The rates that are tried."""
 
 
 class Training(Model):
     """Hyperparameters that are not the recipes' own."""
 
-    learning_rate: LearningRate | None = None  # short for defaults.learningRate
+    learning_rate: LearningRate | None = None
+    """Short for `defaults.learningRate`."""
     defaults: Override | None = None
+    """For every training."""
     overrides: Annotated[tuple[MatchedOverride, ...], Field(max_length=64)] = ()
+    """For some; a later one wins."""
     sweep: Sweep | None = None
+    """What is tried, and picked on English dev."""
 
     @model_validator(mode="after")
     def _one_learning_rate(self) -> Self:
