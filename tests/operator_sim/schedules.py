@@ -168,7 +168,7 @@ async def _play(scenario: Scenario, faults: Faults | None, crash: CrashPoint | N
 
 
 def _manifest(name: str) -> Any:
-    return experiment(name) if name == "reference" else experiment(name, ("mnli", "tatoeba"), ("xnli",))
+    return experiment(name) if name == "reference" else experiment(name, ("mnli", "squad"), ("xnli",))
 
 
 class _Processes:
