@@ -119,12 +119,7 @@ def _experiments(experiments: Sequence[Object]) -> Iterator[Family]:
         ("spent", "GPU time that an experiment has paid for, to a hundredth of an hour."),
         ("saved", "GPU time that an experiment has not needed, as another's stage or the store had it."),
     ):
-        samples = (
-            (_name(experiment), float(hours) * _HOUR_SECONDS)
-            for experiment in experiments
-            if (hours := decimal(mapping(experiment, "status", "gpuHours").get(use))) is not None
-        )
-        yield f"xstilts_experiment_gpu_{use}_seconds", help_text, labels, samples
+        yield f"xstilts_experiment_gpu_{use}_seconds", help_text, labels, _gpu_seconds(experiments, use)
     reasons = Counter((_name(experiment)[0], *_summary(experiment)) for experiment in experiments)
     yield (
         "xstilts_experiments",
@@ -132,6 +127,13 @@ def _experiments(experiments: Sequence[Object]) -> Iterator[Family]:
         ("namespace", "succeeded", "reason"),
         sorted(reasons.items()),
     )
+
+
+def _gpu_seconds(experiments: Sequence[Object], use: str) -> Iterator[Sample]:
+    for experiment in experiments:
+        hours = decimal(mapping(experiment, "status", "gpuHours").get(use))
+        if hours is not None:
+            yield _name(experiment), float(hours) * _HOUR_SECONDS
 
 
 def _summary(experiment: Object) -> tuple[str, str]:
