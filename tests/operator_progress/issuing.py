@@ -150,7 +150,7 @@ def experiment(namespace: str = NAMESPACE) -> dict[str, Any]:
 
 def cache() -> Cache:
     """A cache with one experiment, one running stage and its pod."""
-    known = Cache(thaw=lambda obj: obj)
+    known = Cache()
     known.upsert(Resource.EXPERIMENT, experiment())
     known.upsert(Resource.STAGE, stage())
     known.upsert(Resource.POD, pod())
