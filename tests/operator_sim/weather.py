@@ -12,6 +12,7 @@ from typing import Any, Literal
 from operator_sim.store import Event, Store, selected
 from xstilts_operator.actions import Object, Reference, Resource
 from xstilts_operator.api import Expired, LostReply, Page, ServerError, TooManyRequests
+from xstilts_operator.cache import JOB_NAME_LABEL
 from xstilts_operator.tolerant import mapping
 
 PAGE_SIZE = 7
@@ -81,6 +82,19 @@ class FakeApi:
             return Page(items[:PAGE_SIZE], str(version), token)
 
         return await self._exchange(page)
+
+    async def pods_of_job(self, namespace: str, job: str) -> Sequence[Object]:
+        def pods() -> list[Object]:
+            found = self.store.watched(Resource.POD)
+            return [
+                pod
+                for pod in found
+                if pod["metadata"]["labels"].get(JOB_NAME_LABEL) == job
+                and pod["metadata"]["namespace"] == namespace
+            ]
+
+        answer: list[Object] = await self._exchange(pods)
+        return answer
 
     async def apply_status(self, target: Reference, status: Object, version: str | None) -> Object:
         def work() -> Object:

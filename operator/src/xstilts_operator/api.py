@@ -99,6 +99,9 @@ class Api(Protocol):
     async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:
         """A page of all objects of a kind that the operator watches, of one namespace or of all."""
 
+    async def pods_of_job(self, namespace: str, job: str) -> Sequence[Object]:
+        """The pods of the Job of this name, as they now are."""
+
     async def apply_status(self, target: Reference, status: Object, version: str | None) -> Object:
         """Server-side apply of the status subresource, of the operator's own fields; returns the object."""
 

@@ -17,7 +17,7 @@ from xstilts_operator.names import STAGE_LABEL
 from xstilts_operator.plans import PlanDocument, thaw
 from xstilts_operator.trim import trimmed
 
-_JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 # UIDs of what was deleted; an event that comes later than so many deletions is mended by the next full list.
 _TOMBSTONES: Final = 20_000
 _THAWED: Final = 20_000  # stages of all the thawed plans that are kept together
@@ -235,8 +235,8 @@ def _index_values(resource: Resource, obj: Object) -> set[tuple[str, Any]]:
     labels = metadata.get("labels") or {}
     if STAGE_LABEL in labels:
         values.add(("stage", (namespace, labels[STAGE_LABEL])))
-    if resource is Resource.POD and _JOB_NAME_LABEL in labels:
-        values.add(("job", (namespace, labels[_JOB_NAME_LABEL])))
+    if resource is Resource.POD and JOB_NAME_LABEL in labels:
+        values.add(("job", (namespace, labels[JOB_NAME_LABEL])))
     if resource is Resource.STAGE:
         spec = obj.get("spec")
         parents = spec.get("parentStages") if isinstance(spec, Mapping) else None

@@ -16,6 +16,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from xstilts_operator.actions import Object, Reference, Resource
 from xstilts_operator.api import KINDS, LostReply, Page, error_of
+from xstilts_operator.cache import JOB_NAME_LABEL
 from xstilts_operator.names import MANAGED_BY, MANAGER
 
 PAGE_SIZE: Final = 500
@@ -68,6 +69,12 @@ class ClusterApi:
         answer = await self._call("list", resource, "GET", _path(resource, namespace), query)
         metadata = answer["metadata"]
         return Page(answer.get("items") or (), metadata["resourceVersion"], metadata.get("continue") or "")
+
+    async def pods_of_job(self, namespace: str, job: str) -> Sequence[Object]:
+        """The pods of the Job of this name, as they now are."""
+        query = {"labelSelector": f"{SELECTOR},{JOB_NAME_LABEL}={job}"}
+        answer = await self._call("list", Resource.POD, "GET", _path(Resource.POD, namespace), query)
+        return answer.get("items") or ()
 
     async def apply_status(self, target: Reference, status: Object, version: str | None) -> Object:
         """Server-side apply of the status subresource, of the operator's own fields; returns the object."""

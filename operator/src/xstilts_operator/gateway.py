@@ -2,7 +2,8 @@
 
 So the next decision sees what this one wrote before any watch tells it. Whatever goes wrong ends the decision; what it
 left undone is decided again from what the cluster then is, and that is safe because names are deterministic and
-versions and UIDs are checked by the API server.
+versions and UIDs are checked by the API server. What cannot be undone (a Job made, an attempt given up, a pod deleted)
+is done only after a fresh read: a watch may be a minute late.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from xstilts_operator.actions import (
 )
 from xstilts_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
 from xstilts_operator.cache import Cache, Change
-from xstilts_operator.tolerant import mapping, mappings
+from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL, job_name
+from xstilts_operator.tolerant import count, mapping, mappings, text
 
 SIDE_BY_SIDE: Final = 16  # writes of one decision that are in flight together
 EXPERIMENT_STATUS_SECONDS: Final = 1.0  # between two writes of one experiment's status
 _PACED: Final = 1_000  # experiments whose last write is remembered; beyond, only recent ones
 _ACTIVE: Final = "Active"
+_SUCCEEDED: Final = "Succeeded"
 
 
 class Overtaken(Exception):  # noqa: N818 - it is no error: the decision was made from what is no longer so
@@ -102,18 +105,14 @@ class Gateway:
     async def _create(self, resource: Resource, body: Object) -> None:
         """POST, or adopt what is there under this name; what another controls ends the decision."""
         try:
-            found = await self._api.create(resource, body)
+            self._take(resource, await self._api.create(resource, body))
         except AlreadyExists as error:
-            reference = _reference(resource, body)
-            found = await self._read(reference)
-            self._take(resource, found)
+            found = await self._read(_reference(resource, body))
             if _controller(found) != _controller(body):
                 raise Overtaken(str(error)) from None
-        self._take(resource, found)
 
     async def _create_job(self, stage: Reference, attempt: int, body: Object) -> None:
         current = await self._read(stage)
-        self._take(stage.resource, current)
         status = mapping(current, "status")
         same = (
             stage.uid in (None, current["metadata"]["uid"]) and "deletionTimestamp" not in current["metadata"]
@@ -130,6 +129,8 @@ class Gateway:
             )
             if wait > 0:
                 raise TooSoon(wait)
+        if target.resource is Resource.STAGE:
+            await self._last_words(target, status)
         try:
             self._take(target.resource, await self._api.apply_status(target, status, version))
         except (Conflict, NotFound) as error:
@@ -142,7 +143,35 @@ class Gateway:
                     at: when for at, when in self._status_written.items() if when > recent
                 }
 
+    async def _last_words(self, stage: Reference, status: Object) -> None:
+        """Before an attempt ends without an output: its pods as they are, and not as a late watch has told."""
+        known = mapping(self._cache.get(stage.resource, stage.namespace, stage.name), "status")
+        if known.get("state") == _ACTIVE and status.get("state") not in {_ACTIVE, _SUCCEEDED}:
+            number = count(mapping(known, "attempt").get("number"))
+            await self._fresh_pods(stage.namespace, job_name(stage.name, number))
+
+    async def _fresh_pods(self, namespace: str, job: str) -> None:
+        news = [self._take(Resource.POD, pod) for pod in await self._api.pods_of_job(namespace, job)]
+        if any(news):
+            raise Overtaken(f"the pods of {job} had more to say")
+
+    async def _spare(self, target: Reference) -> None:
+        """Before a Job or pod is deleted: it is of no attempt that goes on, and no answer in it is overlooked."""
+        known = self._cache.get(target.resource, target.namespace, target.name)
+        labels = mapping(known, "metadata", "labels")
+        if STAGE_LABEL in labels:
+            name = text(labels[STAGE_LABEL])
+            stage = await self._read(Reference(Resource.STAGE, target.namespace, name), gone_is_fine=True)
+            status = mapping(stage, "status")
+            current = str(mapping(status, "attempt").get("number")) == labels.get(ATTEMPT_LABEL)
+            if status.get("state") == _ACTIVE and current:
+                raise Overtaken(f"{target.name} is of the attempt that goes on")
+        elif target.resource is Resource.JOB:
+            await self._fresh_pods(target.namespace, target.name)
+
     async def _delete(self, target: Reference, propagation: Any) -> None:
+        if target.resource in {Resource.JOB, Resource.POD}:
+            await self._spare(target)
         try:
             left = await self._api.delete(target, propagation)
         except (NotFound, Conflict):  # a conflict: the name is another's by now
@@ -155,20 +184,27 @@ class Gateway:
 
     async def _refresh(self, target: Reference, error: ApiError) -> None:
         """A write has found another version than the decision saw: read the object, and end the decision."""
-        self._take(target.resource, await self._read(target))
+        await self._read(target)
         raise Overtaken(str(error)) from None
 
-    async def _read(self, target: Reference) -> Object:
+    async def _read(self, target: Reference, *, gone_is_fine: bool = False) -> Object:
+        """The object as it now is, which the cache then knows; empty where it is gone and that is fine."""
         try:
-            return await self._api.get(target.resource, target.namespace, target.name)
+            found = await self._api.get(target.resource, target.namespace, target.name)
         except NotFound as error:
             self._lose(target)
+            if gone_is_fine:
+                return {}
             raise Overtaken(str(error)) from None
+        self._take(target.resource, found)
+        return found
 
-    def _take(self, resource: Resource, obj: Object) -> None:
+    def _take(self, resource: Resource, obj: Object) -> bool:
+        """Let the cache know; whether that was anything new."""
         change = self._cache.upsert(resource, obj)
         if change is not None:
             self._changed(change)
+        return change is not None
 
     def _lose(self, target: Reference) -> None:
         known = self._cache.get(target.resource, target.namespace, target.name)
