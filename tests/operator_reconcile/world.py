@@ -79,6 +79,7 @@ class World:
     Attributes:
         store: the keys that the artifact store holds, with the value of all their scores.
         jobs_made: the names of all Jobs ever made, in order.
+        made_for: for each of them the UID of its owner.
         writes: of each object, what was written: create, status, owners, job.
         events: those that were emitted.
         lingering: pods that are being deleted take their time.
@@ -88,6 +89,7 @@ class World:
     now: datetime = START
     store: dict[str, float] = field(default_factory=dict)
     jobs_made: list[str] = field(default_factory=list)
+    made_for: list[str] = field(default_factory=list)
     writes: dict[str, list[str]] = field(default_factory=dict)
     events: list[Emit] = field(default_factory=list)
     lingering: bool = False
@@ -170,7 +172,7 @@ class World:
                 (kind, name) for kind in (Resource.EXPERIMENT, Resource.STAGE) for name in self.names(kind)
             ]
             done = [self.reconcile(*key).actions for key in keys if self.cache.get(key[0], NAMESPACE, key[1])]
-            self._end_deletions()
+            self.end_deletions()
             if not any(done):
                 return
         raise AssertionError("it does not come to rest")
@@ -391,6 +393,7 @@ class World:
         if resource is Resource.JOB:
             self._bodies[made["metadata"]["uid"]] = body
             self.jobs_made.append(name)
+            self.made_for.append(body["metadata"]["ownerReferences"][0]["uid"])
         if resource is Resource.CONFIG_MAP:
             plan = self.cache.plan_of(NAMESPACE, name)
             (owner,) = body["metadata"]["ownerReferences"]
@@ -429,7 +432,7 @@ class World:
             return
         self._collect(target.resource, found)
 
-    def _end_deletions(self) -> None:
+    def end_deletions(self) -> None:
         """What is being deleted is gone: pods first, then their Jobs."""
         if self.lingering:
             return
