@@ -93,7 +93,7 @@ class Cluster:
                         "name": f"{name}-{index}",
                         "namespace": job["metadata"]["namespace"],
                         "labels": {**template["metadata"]["labels"], JOB_NAME: name},
-                        "annotations": {INDEX: str(index)},
+                        "annotations": {**template["metadata"].get("annotations", {}), INDEX: str(index)},
                         "ownerReferences": [
                             {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
                         ],
@@ -173,33 +173,11 @@ class Cluster:
             self._later(self._stop, job)
 
     def _outcome(self, pod: Any) -> tuple[int, str]:
-        labels = pod["metadata"]["labels"]
-        namespace, plan_name = pod["metadata"]["namespace"], labels.get(PLAN_LABEL, "")
-        if labels[KIND_LABEL] == "lookup":
-            plan = thaw(self.store.get(Resource.CONFIG_MAP, namespace, plan_name))
-            job = self.store.get(Resource.JOB, namespace, labels[JOB_NAME])
-            index = int(pod["metadata"]["annotations"][INDEX])
-            share = plan.by_answer[index :: job["spec"].get("completions", 1)]
-            texts = plan.texts()
-            found = {
-                key[:PREFIX]: _found(Stage.model_validate_json(texts[key]))
-                for key in share
-                if key in self.held
-            }
-            said = {"schema": LOOKUP_SCHEMA, "plan": plan_name, "index": index, "found": found}
-            return 0, json.dumps(said)
-        if labels[KIND_LABEL] == "report":
-            return 0, json.dumps({"schema": REPORT_SCHEMA, "plan": plan_name, "path": "reports/report.html"})
+        namespace, labels = pod["metadata"]["namespace"], pod["metadata"]["labels"]
+        plan = labels.get(PLAN_LABEL)
+        frozen = self.store.get(Resource.CONFIG_MAP, namespace, plan) if plan else None
         job = self.store.get(Resource.JOB, namespace, labels[JOB_NAME])
-        stage = Stage.model_validate_json(
-            job["spec"]["template"]["metadata"]["annotations"][STAGE_ANNOTATION]
-        )
-        code = self.script(stage, int(labels[ATTEMPT_LABEL]))
-        if code != 0:
-            return code, ""
-        self.held.add(stage.key)
-        said = Result(key=stage.key, outputs_digest=sha256_hex(stage.key.encode()), scores=scores_of(stage))
-        return 0, said.model_dump_json(by_alias=True, exclude_none=True)
+        return answer_of(pod, frozen, job["spec"].get("completions", 1), self.script, self.held)
 
     # -- the garbage collector ----------------------------------------------------------------------------------------
 
@@ -242,6 +220,37 @@ class Cluster:
     @staticmethod
     def _container(pod: Any, state: Any) -> dict[str, Any]:
         return {"containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": state}]}
+
+
+def answer_of(pod: Any, frozen: Any, pods: int, script: Script, held: set[str]) -> tuple[int, str]:
+    """The exit code and last message of a pod of ours.
+
+    Args:
+        pod: with the labels and annotations of its template.
+        frozen: the plan's ConfigMap, for lookups and reports.
+        pods: how many pods its Job has.
+        script: how attempts end.
+        held: the keys that the artifact store holds; an attempt that ends well adds its own.
+    """
+    labels, annotations = pod["metadata"]["labels"], pod["metadata"].get("annotations", {})
+    if labels[KIND_LABEL] == "lookup":
+        plan, index = thaw(frozen), int(annotations.get(INDEX, 0))
+        texts = plan.texts()
+        share = [key for key in plan.by_answer[index::pods] if key in held]
+        found = {key[:PREFIX]: _found(Stage.model_validate_json(texts[key])) for key in share}
+        said = {"schema": LOOKUP_SCHEMA, "plan": labels[PLAN_LABEL], "index": index, "found": found}
+        return 0, json.dumps(said)
+    if labels[KIND_LABEL] == "report":
+        return 0, json.dumps(
+            {"schema": REPORT_SCHEMA, "plan": labels[PLAN_LABEL], "path": "reports/report.html"}
+        )
+    stage = Stage.model_validate_json(annotations[STAGE_ANNOTATION])
+    code = script(stage, int(labels[ATTEMPT_LABEL]))
+    if code != 0:
+        return code, ""
+    held.add(stage.key)
+    result = Result(key=stage.key, outputs_digest=sha256_hex(stage.key.encode()), scores=scores_of(stage))
+    return 0, result.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def scores_of(stage: Stage) -> dict[str, dict[str, dict[str, str]]]:
