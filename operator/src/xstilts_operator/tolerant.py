@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _LARGEST: Final = 2**53  # of integers: what every reader of JSON can hold
-_DECIMAL_LENGTH: Final = 32
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_YEARS: Final = range(1970, 2200)  # what can be meant: sums of such times are times too
 
 
 def mapping(value: Any, *path: str) -> Mapping[str, Any]:
@@ -52,19 +52,20 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, str) or _TIME.fullmatch(value) is None:
         return None
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        time = datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return time if time.year in _YEARS else None
 
 
 def decimal(value: Any) -> str | None:
-    """A finite decimal as a string."""
-    if not isinstance(value, str) or len(value) > _DECIMAL_LENGTH:
-        return None
-    try:
-        return value if Decimal(value).is_finite() else None
-    except InvalidOperation:
-        return None
+    """A decimal as a string."""
+    return value if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+
+
+def token(value: Any) -> str:
+    """A reason as conditions have it: letters and digits, a letter first; what else stands there is left out."""
+    return re.sub(r"[^A-Za-z0-9]", "", text(value, 1024)).lstrip("0123456789")
 
 
 def stamp(time: datetime) -> str:

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.reconcile.attempts import Outcome, Verdict
+from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.settings import AttemptSettings
 from xstilts_operator.tolerant import rounded
 from xstilts_operator.views import AttemptView, Failure, StageState, StageView, Usage
-from xstilts_operator.views.stage import USAGE_LIMIT
+from xstilts_operator.views.stage import USAGE_LIMIT, view_scores
 
 # Progress is told in whole percent: an attempt that has worked this long is taken to have moved its checkpoint.
 STEADY_SECONDS: Final = 600
@@ -36,7 +37,8 @@ def ended(
         return stage.to(
             StageState.SUCCEEDED,
             now,
-            scores=outcome.result.scores,
+            scores=view_scores(outcome.result.scores),
+            score=headline(stage.stage, outcome.result.scores),
             outputs_digest=outcome.result.outputs_digest,
             completed=rounded(now),
         )

@@ -14,10 +14,12 @@ from xstilts_operator.names import companion_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.companions import again_in, deletion, hindrance
+from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
 from xstilts_operator.tolerant import rounded
 from xstilts_operator.views import StageState, StageView
+from xstilts_operator.views.stage import view_scores
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,13 @@ def take_in(stage: StageView, found: Found, now: datetime) -> StageView:
     if stage.active or stage.succeeded:
         return stage
     done = stage.to(StageState.SUCCEEDED, now, reason="Cached", completed=rounded(now))
-    return replace(done, cached=True, scores=found.scores, outputs_digest=found.outputs_digest)
+    return replace(
+        done,
+        cached=True,
+        scores=view_scores(found.scores),
+        score=headline(stage.stage, found.scores),
+        outputs_digest=found.outputs_digest,
+    )
 
 
 def _failed(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from xstilts_operator.actions import Object
 from xstilts_operator.names import ATTEMPT_LABEL
-from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text
+from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, token
 from xstilts_operator.views.common import find_condition, is_true, view_conditions
 
 STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
@@ -144,7 +144,7 @@ def view_job(job: Object) -> JobView:
         ended=(moment(status.get("completionTime")) or end.since) if end else None,
         complete=complete,
         failed=failed,
-        reason=end.reason if end else "",
+        reason=token(end.reason) if end else "",
         message=end.message if end else "",
         pods=max(1, count(spec.get("completions")) or count(spec.get("parallelism"))),
         suspended=spec.get("suspend") is True,
@@ -185,7 +185,7 @@ def view_pod(pod: Object) -> PodView:
         exit_code=integer(ended.get("exitCode")) if over else None,
         answer=text(ended.get("message"), 8192) if over else "",
         disrupted=disrupted,
-        reason=reason or text(ended.get("reason")),
+        reason=token(reason) or token(ended.get("reason")),
         message=message,
         began=moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt")),
         finished=moment(ended.get("finishedAt")),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, Self
 
+from pydantic import ValidationError
+
+from xstilts.spec import Resources
 from xstilts_operator.actions import Object, Reference, Resource
 from xstilts_operator.tolerant import (
     count,
@@ -20,6 +25,7 @@ from xstilts_operator.tolerant import (
     stamp,
     text,
     texts,
+    token,
 )
 from xstilts_operator.views.common import Condition, find_condition, view_conditions
 
@@ -139,6 +145,7 @@ class StageView:
         resumes: attempts that were ended by others, since then; `stalled` of them in a row without progress.
         retry_after: not before then.
         cached: its output was in the store, or another made it before it was asked for here.
+        score: the main scores for people.
         usage: who has paid how much.
         percent, remaining: as its pod has told, of the attempt that is under way.
         written: the status as it is there, without `progress`, which is another's.
@@ -167,6 +174,7 @@ class StageView:
     retry_after: datetime | None = None
     cached: bool = False
     scores: Scores = field(default_factory=dict, repr=False)
+    score: str = ""
     outputs_digest: str | None = None
     completed: datetime | None = None
     usage: tuple[Usage, ...] = ()
@@ -213,6 +221,7 @@ class StageView:
             "retryAfter": stamp(self.retry_after) if self.retry_after else None,
             "cached": self.cached or None,
             "scores": self.scores or None,
+            "score": self.score or None,
             "outputsDigest": self.outputs_digest,
             "completedAt": stamp(self.completed) if self.completed else None,
             "usage": [one.to_json() for one in self.usage] or None,
@@ -260,7 +269,7 @@ def view_stage(obj: Object) -> StageView:
         stage=text(spec.get("stage"), 200_000),
         title=text(spec.get("title")),
         state=known,
-        reason=text(status.get("reason"), MESSAGE_LIMIT),
+        reason=token(status.get("reason")),
         message=text(status.get("message"), MESSAGE_LIMIT),
         since=condition.since if condition else None,
         attempt=attempt,
@@ -270,7 +279,8 @@ def view_stage(obj: Object) -> StageView:
         retry_after=moment(status.get("retryAfter")),
         cached=status.get("cached") is True,
         scores=view_scores(status.get("scores")),
-        outputs_digest=text(status.get("outputsDigest"), 64) or None,
+        score=text(status.get("score"), 256),
+        outputs_digest=_digest(status.get("outputsDigest")),
         completed=moment(status.get("completedAt")),
         usage=_usage(status.get("usage")),
         last_failure=_failure(status.get("lastFailure")),
@@ -286,13 +296,13 @@ def view_scores(value: Any) -> Scores:
         str(task): {
             str(metric): {
                 str(language): number
-                for language, said in languages.items()
+                for language, said in islice(languages.items(), 256)
                 if (number := decimal(said)) is not None
             }
-            for metric, languages in metrics.items()
+            for metric, languages in islice(metrics.items(), 32)
             if isinstance(languages, Mapping)
         }
-        for task, metrics in mapping(value).items()
+        for task, metrics in islice(mapping(value).items(), 64)
         if isinstance(metrics, Mapping)
     }
 
@@ -305,25 +315,42 @@ def _attempt(value: Any) -> AttemptView | None:
     return AttemptView(
         number=number,
         started=started or datetime.fromisoformat("1970-01-01T00:00:00Z"),
-        experiment=text(said.get("experiment")),
-        experiment_uid=text(said.get("experimentUID")),
+        experiment=text(said.get("experiment"), 253),
+        experiment_uid=text(said.get("experimentUID"), 64),
         gpus=count(said.get("gpus")),
         queue=text(said.get("queueName"), 253) or None,
-        placement=mapping(said.get("placement")),
+        placement=_placement(said.get("placement")),
     )
 
 
+def _placement(value: Any) -> Mapping[str, Any]:
+    """What an attempt was given; nothing where it is not what an experiment may ask for."""
+    said = mapping(value)
+    try:
+        Resources.model_validate(said)
+    except ValidationError:
+        return {}
+    return said
+
+
+def _digest(value: Any) -> str | None:
+    said = text(value, 64)
+    return said if re.fullmatch(r"[0-9a-f]{64}", said) else None
+
+
 def _usage(value: Any) -> tuple[Usage, ...]:
-    return tuple(
-        Usage(text(one.get("experiment")), uid, seconds)
-        for one in mappings(value)
-        if (uid := text(one.get("experimentUID"))) and (seconds := integer(one.get("gpuSeconds"))) is not None
-    )[:USAGE_LIMIT]
+    """Each payer once."""
+    found: dict[str, Usage] = {}
+    for one in mappings(value):
+        uid, seconds = text(one.get("experimentUID"), 64), integer(one.get("gpuSeconds"))
+        if uid and seconds is not None:
+            found.setdefault(uid, Usage(text(one.get("experiment"), 253), uid, seconds))
+    return tuple(found.values())[:USAGE_LIMIT]
 
 
 def _failure(value: Any) -> Failure | None:
     said = mapping(value)
-    reason = text(said.get("reason"))
+    reason, percent = token(said.get("reason")), integer(said.get("progressPercent"))
     if not reason:
         return None
     return Failure(
@@ -332,5 +359,5 @@ def _failure(value: Any) -> Failure | None:
         message=text(said.get("message")),
         exit_code=integer(said.get("exitCode")),
         log=text(said.get("log"), LOG_LIMIT),
-        percent=integer(said.get("progressPercent")),
+        percent=percent if percent is not None and percent <= 100 else None,
     )
