@@ -14,7 +14,7 @@ from xstilts.stage import RESULT_LIMIT, EvaluateSpec, Kind, StageFailure
 LOOKUP_SCHEMA: Final = "xstilts.dev/lookup/v1"
 REPORT_SCHEMA: Final = "xstilts.dev/report/v1"
 PREFIX: Final = 16  # digits of a key or digest: enough to tell those of one plan apart
-_LONGEST_TEXT: Final = 400  # characters of a failure's place and sentence, each at most 6 bytes in JSON
+_LONGEST_TEXT: Final = 300  # characters of a failure's place and sentence, each at most 6 bytes in JSON
 
 
 class Found(Model):
