@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane test test-fast lint lock clean
+.PHONY: help setup demo inputs control-plane test test-fast lint crds lock clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -32,6 +32,9 @@ inputs: setup ## put e5-small and the real slices of XSTILTS_DATA into the store
 
 control-plane: setup ## build etcd, kube-apiserver, kwok and Kueue for the operator's tests from Go modules, once
 	$(BIN)/python tests/controlplane/build.py
+
+crds: setup ## write crds/ anew from the manifest's models
+	$(BIN)/python scripts/crds.py
 
 lock: $(UV) ## resolve the dependencies anew into locks/
 	scripts/lock.sh

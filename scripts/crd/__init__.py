@@ -1,0 +1,1 @@
+"""The parts that scripts/crds.py makes the custom resource definitions of."""
