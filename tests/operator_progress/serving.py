@@ -80,3 +80,4 @@ class Serving:
         async with service:
             self._started.set()
             await self._stop.wait()
+        await asyncio.sleep(0.3)  # connections say goodbye

@@ -24,7 +24,7 @@ def test_a_stage_is_seen_to_begin_and_to_end(serving: Serving) -> None:
     progress = Progress.from_environment(serving.environment)
     progress.update(0.0)
     serving.wait_for(lambda: percents(serving) == [0])
-    progress.update(0.5, {"loss": 0.25})  # its ten seconds are not over: told to people at most
+    progress.update(0.5, {"loss": 0.25})  # its half minute is not over: told to people at most
     progress.update(1.0, {"loss": 0.125})
     serving.wait_for(lambda: percents(serving) == [0, 100])
     _, body, _ = serving.api.progress[-1]

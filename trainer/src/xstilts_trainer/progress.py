@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 _SECONDS_BETWEEN = 2.0
-_REPORT_SECONDS = 10.0  # between two reports; the last, of 100 %, does not wait
+_REPORT_SECONDS = (
+    30.0  # between two reports: the server writes one a minute; the last, of 100 %, does not wait
+)
 _ANSWER_SECONDS = 5.0
 
 
@@ -81,7 +83,7 @@ class Progress:
 
 
 class Reporter:
-    """Posts the latest progress to the server at `url`, from a thread of its own, at most once in ten seconds.
+    """Posts the latest progress to the server at `url`, from a thread of its own, at most once in half a minute.
 
     `ca` is the file that the server is verified by, `token` the file of the bearer token; both are read each time, as
     both are replaced while the stage runs. `note` hears once of a server that does not take reports.
