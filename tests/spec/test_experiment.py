@@ -225,10 +225,8 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
                 {}, {"nodeSelector": st.dictionaries(names, st.sampled_from(["", "no", "1"]), max_size=3)}
             ),
             "suspend": st.booleans(),
-            "retryFailedAt": st.datetimes(
-                datetime(2000, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC)
-            ).map(  # noqa: DTZ001 - bounds are naive
-                lambda time: time.isoformat()
+            "retryFailedAt": st.integers(946_684_800, 32_503_679_999).map(
+                lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat()
             ),
         },
     )
