@@ -188,12 +188,15 @@ class Observatory:
         return any(not view_job(job).over for job in jobs) or any(not view_pod(pod).over for pod in pods)
 
     def _companions(self, experiment: ExperimentView, now: datetime) -> dict[str, Companion]:
-        jobs = list(self._cache.jobs_of_experiment(experiment.uid))
-        if experiment.plan:
-            name = companion_name(experiment.plan, "lookup")
-            lookup = self._cache.get(Resource.JOB, experiment.namespace, name)
-            jobs += [lookup] if lookup is not None else []
-        return {view.name: self._companion(experiment.namespace, view, now) for view in map(view_job, jobs)}
+        """Its own Jobs; a lookup whose answers are in the stages is looked at no more."""
+        lookup = companion_name(experiment.plan, "lookup") if experiment.plan else ""
+        jobs = [view_job(job) for job in self._cache.jobs_of_experiment(experiment.uid)]
+        if experiment.looked_up == experiment.plan:
+            jobs = [job for job in jobs if job.name != lookup]
+        elif all(job.name != lookup for job in jobs):
+            foreign = self._cache.get(Resource.JOB, experiment.namespace, lookup)
+            jobs += [view_job(foreign)] if foreign is not None else []
+        return {job.name: self._companion(experiment.namespace, job, now) for job in jobs}
 
     def _companion(self, namespace: str, job: JobView, now: datetime) -> Companion:
         pods = tuple(map(view_pod, self._cache.pods_of_job(namespace, job.name)))
