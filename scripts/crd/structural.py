@@ -56,7 +56,7 @@ class Translation:
             schema = self._field(name, below, defaults=wanted)
             words = [docs[name], _must(self._plain(below))]
             properties[name] = {"description": " ".join(filter(None, words)), **_undescribed(schema)}
-            if wanted and below.get("default") not in (None, []):
+            if (name in FROZEN if is_root else wanted) and below.get("default") is not None:
                 properties[name]["default"] = {} if schema["type"] == "object" else below["default"]
         rules = CLASS_RULES.get(node["title"], [])
         return {
