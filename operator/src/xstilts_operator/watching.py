@@ -20,7 +20,7 @@ from xstilts_operator.api import KINDS
 from xstilts_operator.client import LABELLED, PAGE_SIZE, SELECTOR
 
 WATCH_SECONDS: Final = (
-    25.0  # of one request: the server ends it with a bookmark, so that the next goes on there
+    25  # of one request: the server ends it with a bookmark, so that the next goes on there
 )
 SILENCE_SECONDS: Final = 35.0  # after which a connection is dead: the server would have ended the request
 BEGIN_AGAIN_SECONDS: Final = 2.0
