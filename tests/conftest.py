@@ -83,6 +83,7 @@ def mt5_tokenizer() -> PreTrainedTokenizerFast:
         "▁grün",
         "▁blau",
         "▁O",
+        "▁choice",
         "▁B",
         "▁I",
         "-COL",
