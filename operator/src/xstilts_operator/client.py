@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
@@ -40,6 +42,7 @@ class ClusterApi:
     """The API server that the official client's configuration names."""
 
     def __init__(self, configuration: Configuration, observer: CallObserver | None = None) -> None:
+        _settle_proxy(configuration)
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
         self._observer = observer
@@ -173,6 +176,17 @@ class ClusterApi:
         response = await self._client.call_api(method, url, headers, body, _request_timeout=timeout)
         data: bytes = await response.read()  # type: ignore[no-untyped-call]  # the client has no types
         return response.status, response.headers, data
+
+
+def _settle_proxy(configuration: Configuration) -> None:
+    """The proxy that the environment names, looked up once.
+
+    aiohttp would look it up, and read a netrc file, in a thread before each request.
+    """
+    server = urlsplit(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(server.hostname or ""):
+        configuration.proxy = getproxies().get(server.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:
