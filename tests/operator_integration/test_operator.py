@@ -4,91 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-import yaml
 
 from controlplane.api import Api, Object, eventually
 from controlplane.cluster import Cluster
-from controlplane.daemon import free_ports
+from controlplane.operating import operating
 from controlplane.player import Outcome, Player, playing
 from operator_sim.cluster import answer_of
 from operator_sim.schedules import experiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
-
-SETTINGS = {
-    "images": {"trainer": "registry.example/trainer:1", "operator": "registry.example/operator:1"},
-    "stores": {"default": {"claim": "experiments"}},
-}
-
-
-class Operator:
-    """`python -m xstilts_operator` for one namespace."""
-
-    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
-        self._folder = folder
-        self._health, metrics = free_ports(2)
-        settings = folder / "settings.yaml"
-        settings.write_text(yaml.safe_dump({**SETTINGS, "namespaces": [namespace]}))
-        self._environment = {
-            **os.environ,
-            "KUBECONFIG": str(cluster.kubeconfig),
-            "XSTILTS_SETTINGS": str(settings),
-            "XSTILTS_HEALTH_PORT": str(self._health),
-            "XSTILTS_METRICS_PORT": str(metrics),
-            "POD_NAMESPACE": namespace,
-            "POD_NAME": "operator-0",
-        }
-        self.process: asyncio.subprocess.Process | None = None
-
-    @property
-    def log(self) -> str:
-        return (self._folder / "operator.log").read_text()
-
-    async def start(self) -> None:
-        with (self._folder / "operator.log").open("a") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "xstilts_operator", env=self._environment, stdout=log, stderr=log
-            )
-        await eventually(lambda: self.answers("readyz"), within_s=120)
-
-    async def stop(self, how: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return await self.process.wait()
-
-    async def answers(self, path: str) -> bool:
-        assert self.process is not None
-        assert self.process.returncode is None, self.log
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self._health}/{path}") as response,
-            ):
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
-
-
-@asynccontextmanager
-async def running(cluster: Cluster, namespace: str, folder: Path) -> AsyncIterator[Operator]:
-    operator = Operator(cluster, namespace, folder)
-    await operator.start()
-    try:
-        yield operator
-    finally:
-        if operator.process is not None and operator.process.returncode is None:
-            operator.process.kill()
-            await operator.process.wait()
 
 
 def player(api: Api) -> Player:
@@ -132,7 +61,7 @@ async def jobs(api: Api, namespace: str) -> dict[str, str]:
 async def test_an_experiment_ends_and_sigterm_ends_the_operator(
     cluster: Cluster, api: Api, namespace: str, tmp_path: Path
 ) -> None:
-    async with running(cluster, namespace, tmp_path) as operator, playing(player(api)):
+    async with operating(cluster, namespace, tmp_path) as operator, playing(player(api)):
         await submit(api, namespace)
         found = await ended(api, namespace)
         assert found["status"]["counts"]["succeeded"] == found["status"]["counts"]["total"] == 26, found[
@@ -163,7 +92,7 @@ async def test_killed_in_the_middle_and_started_again_it_makes_no_job_twice(
                 made.setdefault(job["metadata"]["name"], set()).add(job["metadata"]["uid"])
 
     recording = asyncio.create_task(record())
-    async with running(cluster, namespace, tmp_path) as operator, playing(player(api)):
+    async with operating(cluster, namespace, tmp_path) as operator, playing(player(api)):
         await submit(api, namespace)
         for enough in (2, 6, 12):
 

@@ -1,0 +1,124 @@
+"""The operator as a process, for one namespace of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from controlplane.api import eventually
+from controlplane.cluster import Cluster
+from controlplane.daemon import free_ports
+
+CLAIM = "experiments"
+SETTINGS: Mapping[str, Any] = {
+    "images": {"trainer": "registry.example/trainer:1", "operator": "registry.example/operator:1"},
+    "stores": {"default": {"claim": CLAIM}},
+}
+
+
+class Operator:
+    """`python -m xstilts_operator`, with its files in `folder`.
+
+    progress: it serves that on the loopback, where pods are told to report. name: its pod's, which no other of the same
+    Lease may have. lease: the namespace of its Lease; else the one that it serves. kubeconfig: how it reaches the
+    cluster, where that is not directly. settings: beside those that it needs.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        folder: Path,
+        *,
+        progress: bool = False,
+        name: str = "operator-0",
+        lease: str | None = None,
+        kubeconfig: Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._health, metrics, reports = free_ports(3)
+        said = {**SETTINGS, "namespaces": [namespace], **(settings or {})}
+        if progress:
+            said["progress"] = {"address": f"https://127.0.0.1:{reports}"}
+        file = folder / "settings.yaml"
+        file.write_text(yaml.safe_dump(said))
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
+            "XSTILTS_SETTINGS": str(file),
+            "XSTILTS_HEALTH_PORT": str(self._health),
+            "XSTILTS_METRICS_PORT": str(metrics),
+            "XSTILTS_PROGRESS_PORT": str(reports),
+            "POD_NAMESPACE": lease or namespace,
+            "POD_NAME": name,
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def log(self) -> str:
+        """What it wrote so far, over all its starts."""
+        return (self._folder / "operator.log").read_text()
+
+    async def start(self) -> None:
+        """Start it (again); returns when it is ready."""
+        await self.begin()
+        await eventually(lambda: self.answers("readyz"), within_s=120)
+
+    async def begin(self) -> None:
+        """Start it (again), and wait for nothing."""
+        with (self._folder / "operator.log").open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "xstilts_operator", env=self._environment, stdout=log, stderr=log
+            )
+
+    def send(self, which: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(which)
+
+    async def stop(self, how: signal.Signals) -> int:
+        """Send it a signal; its exit code."""
+        self.send(how)
+        assert self.process is not None
+        return await self.process.wait()
+
+    async def answers(self, path: str) -> bool:
+        """Whether its health server says that all is well; an error if it has ended."""
+        assert self.process is not None
+        assert self.process.returncode is None, self.log
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self._health}/{path}") as response,
+            ):
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def end(self) -> None:
+        """Kill it where it runs."""
+        if self.process is not None and self.process.returncode is None:
+            await self.stop(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def operating(
+    cluster: Cluster, namespace: str, folder: Path, **options: Any
+) -> AsyncIterator[Operator]:
+    """The operator (of the `options` of `Operator`), ready; it is killed at the end of the block."""
+    operator = Operator(cluster, namespace, folder, **options)
+    try:
+        await operator.start()
+        yield operator
+    finally:
+        await operator.end()
