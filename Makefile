@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane test test-fast lint crds lock clean
+.PHONY: help setup demo inputs control-plane bench-setup test test-fast lint crds chart lock clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -33,8 +33,15 @@ inputs: setup ## put e5-small and the real slices of XSTILTS_DATA into the store
 control-plane: setup ## build etcd, kube-apiserver, kwok and Kueue for the operator's tests from Go modules, once
 	$(BIN)/python tests/controlplane/build.py
 
-crds: setup ## write crds/ anew from the manifest's models
+bench-setup: setup ## build what bench/operator.py measures on and beside: control plane, kwok, training-operator
+	$(BIN)/python tests/controlplane/build.py hyperkube kwok training-operator
+
+crds: setup ## write crds/ anew from the manifest's models, and the chart's copy of them
 	$(BIN)/python scripts/crds.py
+	$(BIN)/python scripts/chart_files.py
+
+chart: setup ## write what the chart holds of other files: CRDs, dashboards, the table of its values
+	$(BIN)/python scripts/chart_files.py
 
 lock: $(UV) ## resolve the dependencies anew into locks/
 	scripts/lock.sh
