@@ -9,7 +9,9 @@ import pytest
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.report import Provenance, render
-from xstilts.results import Evaluation, Results, ScoreRow, primary, primary_table
+from xstilts.results import Evaluation, Results, ScoreRow
+from xstilts.results.primary import primary
+from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import Answers
 from xstilts.results.text import to_json
 from xstilts.spec import Analysis

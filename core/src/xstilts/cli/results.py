@@ -11,7 +11,9 @@ from rich.console import Console
 from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import plan
-from xstilts.results import gather, primary, primary_table, summary_table
+from xstilts.results import gather, summary_table
+from xstilts.results.primary import primary
+from xstilts.results.primary_table import primary_table
 from xstilts.results.table import Table
 from xstilts.results.terminal import show
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown

@@ -8,7 +8,9 @@ from typing import Final
 from xstilts.plan import Plan
 from xstilts.report.page import render
 from xstilts.report.provenance import collect
-from xstilts.results import Results, primary, primary_table
+from xstilts.results import Results
+from xstilts.results.primary import primary
+from xstilts.results.primary_table import primary_table
 from xstilts.results.text import to_csv, to_json
 from xstilts.spec import Analysis
 from xstilts.store import Store
