@@ -29,6 +29,7 @@ MIX = (TaskType.CLASSIFICATION, TaskType.TAGGING)
         ([-9, 0], EXIT_FAILED),
         ([EXIT_INTERRUPTED, 0], EXIT_INTERRUPTED),
         ([1, EXIT_INTERRUPTED], EXIT_INTERRUPTED),
+        ([-signal.SIGTERM, 1], EXIT_INTERRUPTED),  # it was still being imported
         ([EXIT_INTERRUPTED, 1, EXIT_INVALID], EXIT_INVALID),
     ],
 )
@@ -56,7 +57,7 @@ def test_the_ranks_of_all_nodes_are_numbered_through():
     assert told == ["0", "1", "2", "3", "4", "5"]
 
 
-def start(bench, stage, name="result.json", **environment):
+def start(bench, stage, name="result.json", log=None, **environment):
     file = bench.root / "STAGE.json"
     file.write_bytes(stage.to_json())
     return subprocess.Popen(
@@ -68,6 +69,7 @@ def start(bench, stage, name="result.json", **environment):
             "OMP_NUM_THREADS": "1",
             **environment,
         },
+        stderr=log,
     )
 
 
@@ -92,7 +94,10 @@ def test_two_processes_train_as_one(bench, tiny_encoder):
     alone = type(bench)(bench.root / "alone", tiny_encoder)
     assert alone.train_stage(*MIX, **changes).key == stage.key
     alone.run(stage)
-    assert start(bench, stage, XSTILTS_RANKS_PER_NODE="2").wait() == 0
+    with (bench.root / "log.txt").open("w") as log:
+        assert start(bench, stage, log=log, XSTILTS_RANKS_PER_NODE="2").wait() == 0
+    told = [line for line in (bench.root / "log.txt").read_text().splitlines() if line.startswith("100 %")]
+    assert len(told) == 1  # by one process
     assert result(bench).outputs_digest == bench.store.lookup(stage.key).outputs_digest
     assert bench.store.lookup(stage.key).environment["hardware"]["processes"] == 2
     (training, weights), (expected, expected_weights) = outputs(bench, stage), outputs(alone, stage)

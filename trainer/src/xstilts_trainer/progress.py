@@ -29,9 +29,14 @@ class Progress:
 
     Lines go to standard error, and as {"percent", "etaSeconds", "metrics"} to the file, where there is one; the
     reporter, where there is one, is told too. What cannot be written or sent never fails the stage.
+
+    Of several processes that do one stage together one tells its progress; the others (`counts` is False) tell notes alone.
     """
 
-    def __init__(self, file: Path | None = None, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self, file: Path | None = None, reporter: Reporter | None = None, *, counts: bool = True
+    ) -> None:
+        self._counts = counts
         self._file = file
         self._reporter = reporter
         self._began: tuple[float, float] | None = None
@@ -47,6 +52,8 @@ class Progress:
 
     def update(self, done: float, metrics: Mapping[str, float] | None = None) -> None:
         """Tell that the share `done` (0 to 1) of the work is done; the rest is estimated from the pace since the first call."""
+        if not self._counts:
+            return
         now = time.monotonic()
         if self._began is None:
             self._began = (now, done)

@@ -84,8 +84,11 @@ def run_ranks(ranks: Ranks, arguments: Sequence[str], environment: Mapping[str, 
 
 
 def combined(codes: Iterable[int]) -> int:
-    """The exit code of a stage whose processes have ended with these: 0 only if all of them are done."""
-    ended = set(codes)
+    """The exit code of a stage whose processes have ended with these: 0 only if all of them are done.
+
+    One that SIGTERM has ended, before it could handle it, was interrupted.
+    """
+    ended = {EXIT_INTERRUPTED if code == -signal.SIGTERM else code for code in codes}
     for code in (EXIT_INVALID, EXIT_INTERRUPTED):
         if code in ended:
             return code
