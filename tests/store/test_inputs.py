@@ -56,6 +56,19 @@ def test_putting_again_changes_nothing(place, store, folder):
     assert place.files("default/inputs") == before
 
 
+def test_who_bears_one_mark_reads_one_input_whatever_is_put_meanwhile(store, folder):
+    assert store.pinned("my-task", "unpinned:one/my-task") is None
+    first = store.put("my-task", folder)
+    assert store.pinned("my-task", "unpinned:one/my-task") == first
+    (folder / "more").write_text("more")
+    second = store.put("my-task", folder)
+    assert store.pinned("my-task", "unpinned:one/my-task") == first
+    assert store.pinned("my-task", "unpinned:two/my-task") == second
+    assert list(store.inputs()) == sorted([first, second], key=lambda ref: ref.digest)
+    with pytest.raises(StoreError):
+        store.pinned("../my-task", "unpinned:one")
+
+
 def test_a_changed_folder_is_another_input_beside_the_first(store, folder):
     first = store.put("my-task", folder)
     (folder / "train.en.jsonl").write_text("{}")

@@ -12,10 +12,11 @@ import time
 
 import pytest
 
+from trainer_stages.conftest import make_data
 from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID
-from xstilts.stage import RESULT_LIMIT, Mixing, Result
+from xstilts.stage import RESULT_LIMIT, InputRef, Mixing, Result
 from xstilts.task import TaskType
-from xstilts_trainer.__main__ import main
+from xstilts_trainer.entry import main
 from xstilts_trainer.training import loop
 
 pytestmark = pytest.mark.slow
@@ -96,13 +97,29 @@ def test_a_process_trains_and_tells(bench, entry):
     assert percents[-1] == 100
 
 
+def test_a_signal_before_anything_is_imported_interrupts(bench, entry, tmp_path):
+    """The first process of a container would not even hear it."""
+    shadow, waiting = tmp_path / "shadow", tmp_path / "waiting"
+    shadow.mkdir()
+    (shadow / "pydantic.py").write_text(
+        f"import pathlib, time; pathlib.Path({str(waiting)!r}).touch(); time.sleep(60)"
+    )
+    entry.write(bench.train_stage(TaskType.CLASSIFICATION))
+    environment = {**os.environ, **entry.environment, "PYTHONPATH": str(shadow)}
+    process = subprocess.Popen([sys.executable, "-m", "xstilts_trainer", entry.stage_file], env=environment)
+    while not waiting.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait() == EXIT_INTERRUPTED
+
+
 def test_what_is_done_is_told_without_torch(bench, entry):
     train = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
     evaluate = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=train.key)
     for stage in (train, evaluate):
         bench.run(stage)
     code = (
-        "import os, sys; from xstilts_trainer.__main__ import main; code = main(sys.argv[1:], os.environ); "
+        "import os, sys; from xstilts_trainer.entry import main; code = main(sys.argv[1:], os.environ); "
         "sys.exit(code or 'torch' in sys.modules)"
     )
     assert entry.run_python(evaluate, "-c", code) == 0
@@ -136,6 +153,39 @@ def test_a_bad_row_is_named(bench, entry, tmp_path):
     assert entry.result.error.field == "colours/train.en.jsonl: row 2, column label"
     assert '"purple"' in entry.result.error.message
     assert bench.store.lookup(stage.key) is None
+
+
+def test_a_damaged_parent_is_set_aside_and_named_and_can_be_mended(bench, entry):
+    """Nothing is wrong with the stage: once its parent has run again, it ends well."""
+    train = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
+    evaluate = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=train.key)
+    weights = next(bench.run(train).rglob("*.safetensors"))
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    for sentence in ("was damaged and is set aside", "must be in the store, is not"):
+        assert entry.run(evaluate) == EXIT_FAILED
+        assert (entry.result.error.field, entry.result.error.parent) == ("parents.model", train.key)
+        assert sentence in entry.result.error.message
+        assert "Traceback" not in entry.log
+        assert bench.store.lookup(train.key) is None
+    bench.run(train)
+    assert entry.run(evaluate) == 0
+
+
+def test_an_input_without_a_digest_is_what_was_put_last_when_first_read(bench, entry, tmp_path):
+    mine = bench.data(TaskType.CLASSIFICATION)
+    unpinned = InputRef(name=mine.name, digest=f"unpinned:some-uid/{mine.name}")
+    train = bench.train_stage(TaskType.CLASSIFICATION, epochs=1, data=unpinned)
+    bench.run(train)
+    assert bench.store.lookup(train.key).environment["sources"]["data.colours"] == mine.digest
+    other = bench.store.put(mine.name, make_data(tmp_path / "other", TaskType.CLASSIFICATION, train=8))
+    again = bench.train_stage(TaskType.CLASSIFICATION, epochs=1, seed=2, data=unpinned)
+    bench.run(again)
+    assert bench.store.latest(mine.name) == other
+    assert bench.store.lookup(again.key).environment["sources"]["data.colours"] == mine.digest
+    missing = InputRef(name="nothing", digest="unpinned:some-uid/nothing")
+    assert entry.run(bench.train_stage(TaskType.CLASSIFICATION, data=missing)) == EXIT_INVALID
+    assert "xstilts put nothing FOLDER" in entry.result.error.message
 
 
 def test_what_nobody_foresaw_is_told_with_a_traceback(bench, entry):

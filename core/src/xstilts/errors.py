@@ -48,6 +48,16 @@ class StoreError(UserError):
     """An artifact or an input in the store is missing, damaged or not the one that was named."""
 
 
+class ParentError(StoreError):
+    """What a stage needs of another one (`parent`, its key) is missing or damaged: that one must run again, then this one."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, parent: str, *problems: Problem | str) -> None:
+        super().__init__(*problems)
+        self.parent = parent
+
+
 class UnavailableError(UserError):
     """Something outside (the hub, an object store) did not answer. Worth another try: nothing is wrong here."""
 

@@ -285,10 +285,15 @@ def stage_key(kind: Kind, parents: dict[str, str], spec: dict[str, Any]) -> str:
 
 
 class StageFailure(Model):
-    """Why a stage ended without an output; `field` is a spec path or a file and row."""
+    """Why a stage ended without an output; `field` is a spec path or a file and row.
+
+    `parent` is the key of the stage whose output is missing or was damaged: this one can only end well once that one
+    has run again.
+    """
 
     field: str = ""
     message: str
+    parent: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 class Result(Model):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from xstilts.errors import UserError
+from xstilts.errors import ParentError, UserError
 from xstilts.scoring import main_scores, rounded
 from xstilts.stage import RESULT_LIMIT, EvaluateSpec, Kind, Result, StageFailure
 from xstilts.store import Manifest, Store
@@ -50,7 +50,8 @@ def failure(key: str, error: BaseException) -> Result:
     if not problems:
         return _fitting(key, "", f"{type(error).__name__}: {error}")
     first, *others = problems
-    return _fitting(key, first.field, "; ".join([first.message, *map(str, others)]))
+    parent = error.parent if isinstance(error, ParentError) else None
+    return _fitting(key, first.field, "; ".join([first.message, *map(str, others)]), parent)
 
 
 def to_bytes(result: Result) -> bytes:
@@ -63,14 +64,15 @@ def write_result(path: Path, result: Result) -> None:
     path.write_bytes(to_bytes(result))
 
 
-def _fitting(key: str, field: str, message: str) -> Result:
+def _fitting(key: str, field: str, message: str, parent: str | None = None) -> Result:
     """A failure whose texts are cut step by step until it fits: escapes make bytes hard to foretell."""
-    result = Result(key=key, error=StageFailure(field=field, message=message))
     limit = max(len(field), len(message))
-    while len(to_bytes(result)) > RESULT_LIMIT:
+    while True:
+        error = StageFailure(field=_cut(field, limit), message=_cut(message, limit), parent=parent)
+        result = Result(key=key, error=error)
+        if len(to_bytes(result)) <= RESULT_LIMIT:
+            return result
         limit = limit * 3 // 4
-        result = Result(key=key, error=StageFailure(field=_cut(field, limit), message=_cut(message, limit)))
-    return result
 
 
 def _cut(text: str, limit: int) -> str:

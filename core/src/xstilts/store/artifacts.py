@@ -217,6 +217,21 @@ class Store:
         ref = InputRef(name=name, digest=digest)
         return ref if isinstance(self._look(_input(ref)), InputManifest) else None
 
+    def pinned(self, name: str, mark: str) -> InputRef | None:
+        """The input of a name that all who bear one mark read: that which was put last when the first of them asked.
+
+        None where nothing of the name was put, or that is not whole (any more).
+        """
+        place = f"{layout.INPUTS}/{layout.input_name(name)}/{layout.PINS}/{sha256_hex(mark.encode())}"
+        with self._backend.lock(place):
+            try:
+                return InputRef(name=name, digest=self._backend.read(place).decode())
+            except FileNotFoundError:
+                latest = self.latest(name)
+            if latest is not None:
+                self._backend.write(place, latest.digest.encode())
+            return latest
+
     def inputs(self) -> Iterator[InputRef]:
         """The inputs that the store holds something for, whole or not, sorted."""
         for name in self._backend.names(layout.INPUTS):

@@ -3,6 +3,7 @@
     <key>/…files…, manifest.json                    an artifact, the output of a stage
     inputs/<NAME>/<DIGEST>/…files…, manifest.json   a folder that `xstilts put` has put there
     inputs/<NAME>/latest                            the digest that was put last
+    inputs/<NAME>/pins/<mark's SHA-256>             the digest that an experiment reads which names none
     reports/<experiment>/…files…                    an experiment's page and tables, as the operator wrote them last
     set-aside/<key or NAME>.<time>.<token>/…        what was found damaged, and set-aside.json saying why
     drafts/…, checkpoints/<key>/…, locks/…          work under way
@@ -24,6 +25,7 @@ MANIFEST: Final = "manifest.json"
 REASON: Final = "set-aside.json"
 INPUTS: Final = "inputs"
 LATEST: Final = "latest"
+PINS: Final = "pins"
 REPORTS: Final = "reports"
 SET_ASIDE: Final = "set-aside"
 DRAFTS: Final = "drafts"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from xstilts.errors import Problem, SpecError, StoreError
-from xstilts.stage import EvaluateSpec, Stage, TrainSpec
+from xstilts.errors import ParentError, Problem, SpecError, StoreError
+from xstilts.plan.sources import is_unpinned
+from xstilts.stage import EvaluateSpec, InputRef, Stage, TrainSpec
 from xstilts.store import Store
 
 MODEL = "model"
@@ -31,7 +33,8 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
 
     Raises:
         SpecError: a role that the spec uses is neither a parent nor an input.
-        StoreError: a parent or an input is not in the store, or damaged.
+        ParentError: a parent is not in the store, or was damaged and is set aside.
+        StoreError: an input is not in the store, or was damaged and is set aside.
     """
     model = _best_model(stage, store)
     roles = {model: "spec.model"}
@@ -54,9 +57,10 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
     folders, digests = {}, {}
     for role in roles:
         if role in stage.parents:
-            folders[role], digests[role] = _fetch_parent(stage.parents[role], role, store)
+            with _of_parent(stage, role):
+                folders[role], digests[role] = _fetch_parent(stage.parents[role], store)
         else:
-            folders[role], digests[role] = store.fetch_input(spec.inputs[role]), spec.inputs[role].digest
+            folders[role], digests[role] = _fetch_input(spec.inputs[role], store)
     return Sources(folders[model], folders, digests)
 
 
@@ -65,18 +69,38 @@ def _best_model(stage: Stage, store: Store) -> str:
     swept = {Decimal(role.removeprefix(SWEPT)): role for role in stage.parents if role.startswith(SWEPT)}
     if not swept:
         return MODEL
-    scores = {
-        rate: float(json.loads(store.read_bytes(stage.parents[role], DEV))["score"])
-        for rate, role in sorted(swept.items())
-    }
+    scores = {}
+    for rate, role in sorted(swept.items()):
+        with _of_parent(stage, role):
+            scores[rate] = float(json.loads(store.read_bytes(stage.parents[role], DEV))["score"])
     return swept[max(scores, key=lambda rate: scores[rate])]
 
 
-def _fetch_parent(key: str, role: str, store: Store) -> tuple[Path, str]:
+def _fetch_input(ref: InputRef, store: Store) -> tuple[Path, str]:
+    """One without a digest is what was put last of its name when a stage of the experiment first read it."""
+    found = store.pinned(ref.name, ref.digest) if is_unpinned(ref.digest) else ref
+    if found is None:
+        raise StoreError(
+            f"store://{ref.name} must be in the store, is not; put it with `xstilts put {ref.name} FOLDER`"
+        )
+    return store.fetch_input(found), found.digest
+
+
+def _fetch_parent(key: str, store: Store) -> tuple[Path, str]:
     folder = store.fetch(key)
     manifest = store.lookup(key)
     if manifest is None:
-        raise StoreError(
-            Problem(f"parents.{role}", f"must be in the store, is not: {key}; run its stage again")
-        )
+        raise StoreError(f"artifact {key} must be in the store, is not (any more); run its stage again")
     return folder, manifest.outputs_digest
+
+
+@contextmanager
+def _of_parent(stage: Stage, role: str) -> Iterator[None]:
+    """What the store says in here against an artifact is said of the stage's parent."""
+    try:
+        yield
+    except StoreError as error:
+        problems = (
+            Problem(problem.field or f"parents.{role}", problem.message) for problem in error.problems
+        )
+        raise ParentError(stage.parents[role], *problems) from None
