@@ -8,9 +8,10 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from xstilts_operator.decide import Decider
 from xstilts_operator.events import Recorder
 from xstilts_operator.health import PORT as HEALTH_PORT
 from xstilts_operator.health import serve_health
-from xstilts_operator.lease import Lease
+from xstilts_operator.lease import Lease, LeaseLost
 from xstilts_operator.metrics.endpoint import PORT as METRICS_PORT
 from xstilts_operator.metrics.endpoint import serve_metrics
 from xstilts_operator.metrics.instruments import AgeCollector, Instruments
@@ -38,7 +39,7 @@ from xstilts_operator.progress.service import serve_progress
 from xstilts_operator.routing import Key
 from xstilts_operator.settings import DEFAULT_FILE, SETTINGS_VARIABLE, Settings
 from xstilts_operator.watches import Watches
-from xstilts_operator.watching import watch
+from xstilts_operator.watching import stop_on_signals, watch
 from xstilts_operator.workqueue import WorkQueue
 
 DRAIN_SECONDS: Final = 20.0
@@ -68,7 +69,9 @@ def main() -> int:
 
 
 async def operate(settings: Settings) -> int:
-    """Serve, wait for the Lease, list everything, then watch and decide."""
+    """Serve, wait for the Lease, list everything, then watch and decide, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    stop_on_signals(stop)  # the first process of a container dies of no signal that it does not handle
     registry = CollectorRegistry()
     instruments = Instruments(registry)
     async with AsyncExitStack() as ending:
@@ -102,33 +105,63 @@ async def operate(settings: Settings) -> int:
                 )
             )
         lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
-        return await _run(settings, controller, lease, recorder)
+        return await _run(settings, controller, lease, recorder, stop)
 
 
-async def _run(settings: Settings, controller: Controller, lease: Lease, recorder: Recorder) -> int:
-    await asyncio.gather(lease.acquire(), controller.first_list())
-    workers = [_task(controller.work()) for _ in range(WORKERS)]
-    loops = [_task(one) for one in (controller.resync(), controller.relist(), recorder.run(), lease.keep())]
-    stop = asyncio.Event()
-    watching = _task(watch(controller.watched.resources, settings.namespaces, controller.event, stop))
-    logger.info("the operator serves %s", ", ".join(settings.namespaces) or "the whole cluster")
-    await asyncio.wait({watching, *loops, *workers}, return_when=asyncio.FIRST_COMPLETED)
-    ended = next((task for task in (*loops, *workers) if task.done()), None)
-    if ended is not None:  # none of them ends by itself
-        logger.error("the operator ends: %s", ended.exception())
-        stop.set()
+async def _run(
+    settings: Settings, controller: Controller, lease: Lease, recorder: Recorder, stop: asyncio.Event
+) -> int:
+    held = asyncio.Event()
+    watching = partial(watch, controller.watched.resources, settings.namespaces, controller.event, stop)
+    serving = _task(_serve(controller, recorder, watching, held))
+    leading, stopping = _task(_lead(lease, held)), _task(stop.wait())
+    await asyncio.wait({serving, leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
     controller.drain()
-    if ended is None:
-        await asyncio.wait(workers, timeout=DRAIN_SECONDS)
-    for task in (*loops, *workers):
+    if stop.is_set() and controller.synced.is_set() and held.is_set():
+        await asyncio.wait({serving}, timeout=DRAIN_SECONDS)
+    stop.set()
+    for task in (serving, leading, stopping):
         task.cancel()
-    await asyncio.gather(watching, *loops, *workers, return_exceptions=True)
-    if ended is None:
-        await lease.release()
-    return 0 if ended is None else 1
+    outcomes = await asyncio.gather(serving, leading, stopping, return_exceptions=True)
+    failed = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
+    if failed is not None:
+        logger.error(
+            "the operator ends: %s", failed, exc_info=None if isinstance(failed, LeaseLost) else failed
+        )
+        return 1
+    await lease.release()
+    return 0
 
 
-def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+async def _lead(lease: Lease, held: asyncio.Event) -> None:
+    await lease.acquire()
+    held.set()
+    await lease.keep()
+
+
+async def _serve(
+    controller: Controller,
+    recorder: Recorder,
+    watching: Callable[[], Coroutine[Any, Any, None]],
+    held: asyncio.Event,
+) -> None:
+    """List everything, wait for the Lease, then watch and decide until the controller is drained."""
+    await asyncio.gather(controller.first_list(), held.wait())
+    logger.info(
+        "the operator serves %s",
+        ", ".join(filter(None, controller.watched.namespaces)) or "the whole cluster",
+    )
+    async with asyncio.TaskGroup() as group:
+        loops = [
+            group.create_task(one)
+            for one in (watching(), controller.resync(), controller.relist(), recorder.run())
+        ]
+        await asyncio.wait([group.create_task(controller.work()) for _ in range(WORKERS)])
+        for loop in loops:
+            loop.cancel()
+
+
+def _task(work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
     return asyncio.get_running_loop().create_task(work)
 
 

@@ -1,29 +1,35 @@
 """kopf's part: it logs in, lists and watches, and passes on what it is told. Nothing is decided here.
 
-Its change handlers are edge-triggered and its indices keep what was deleted while a watch began anew: neither is used.
+Its change handlers are edge-triggered and its indices keep what was deleted while a watch began anew: neither is used. Nor
+are its handlers of plain events: each object would have a task that runs them, and those took more of a processor than
+the decisions themselves. What is used is below them, kopf's streams of events and the logins that those need.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import kopf
 
-# kopf takes the place where it remembers objects as an argument, but exports no base to write one.
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
+# kopf exports its handlers only, and not the streams of events that they are fed by.
+from kopf._cogs.clients.errors import APINotFoundError
+from kopf._cogs.clients.watching import Bookmark, infinite_watch
+from kopf._cogs.structs.references import Resource as KopfResource
 
 from xstilts_operator.actions import Object, Resource
 from xstilts_operator.api import KINDS
-from xstilts_operator.client import LABELLED, PAGE_SIZE, SELECTOR
+from xstilts_operator.client import LABELLED, PAGE_SIZE, REQUEST_SECONDS, SELECTOR
 
 WATCH_SECONDS: Final = (
     25  # of one request: the server ends it with a bookmark, so that the next goes on there
 )
 SILENCE_SECONDS: Final = 35.0  # after which a connection is dead: the server would have ended the request
 BEGIN_AGAIN_SECONDS: Final = 2.0
+ABSENT_SECONDS: Final = 60.0  # after which a kind that the API server does not know is asked for again
 
 Told = Callable[[Resource, str | None, Object], None]
 
@@ -33,7 +39,7 @@ logger = logging.getLogger(__name__)
 async def watch(
     resources: Sequence[Resource], namespaces: Sequence[str], told: Told, stop: asyncio.Event
 ) -> None:
-    """Watch until SIGTERM, SIGINT or `stop`.
+    """Watch until `stop`.
 
     kopf gives up on an answer that it does not expect, such as those of an API server that is just starting. What we
     know and decide does not depend on it: it begins again.
@@ -42,45 +48,86 @@ async def watch(
         resources: the kinds of objects.
         namespaces: where; () stands for the whole cluster.
         told: hears of every event: the kind, ADDED, MODIFIED, DELETED, or None in a watch's first list, and the object.
-        stop: ends it.
+        stop: ends it, and is set by SIGTERM and SIGINT.
     """
-    while not stop.is_set():
+    while True:
         try:
-            await kopf.operator(
-                registry=handlers(resources, told),
-                settings=settings(resources),
-                memories=_Forgetful(),
-                standalone=True,
-                clusterwide=not namespaces,
-                namespaces=namespaces,
-                stop_flag=stop,
-            )
+            await _until_kopf_ends(resources, namespaces, told, stop)
         except Exception:  # whatever it is, the watches are to go on
             logger.exception("the watches have failed and begin again in %.0f s", BEGIN_AGAIN_SECONDS)
-            await asyncio.sleep(BEGIN_AGAIN_SECONDS)
-        else:
+        if stop.is_set():
             return
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)
 
 
-def handlers(resources: Sequence[Resource], told: Told) -> kopf.OperatorRegistry:
-    """Kopf's registry: who logs in, and one listener for each kind of object."""
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Have SIGTERM and SIGINT set `stop`, and do nothing else."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+
+
+async def _until_kopf_ends(
+    resources: Sequence[Resource], namespaces: Sequence[str], told: Told, stop: asyncio.Event
+) -> None:
+    """Run kopf's tasks until one of them ends, or `stop`; its error is raised.
+
+    `kopf.operator` would at its end cancel every task of the event loop that is younger than itself, ours too.
+    """
+    chosen = settings(resources)
+    tasks = await kopf.spawn_tasks(
+        registry=_logins(),
+        settings=chosen,
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        _command=_streams(resources, namespaces, told, chosen),  # in the place of what calls handlers
+    )
+    stop_on_signals(stop)  # it has just set its own
+    stopping = asyncio.get_running_loop().create_task(stop.wait())
+    try:
+        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _logins() -> kopf.OperatorRegistry:
+    """Kopf's registry: who logs in, at first and whenever the API server wants it anew."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
-    for resource in resources:
-        _listen(registry, resource, told)
     return registry
 
 
-def _listen(registry: kopf.OperatorRegistry, resource: Resource, told: Told) -> None:
-    group, version = _group_and_version(resource)
+async def _streams(
+    resources: Sequence[Resource], namespaces: Sequence[str], told: Told, chosen: kopf.OperatorSettings
+) -> None:
+    """Pass on what all watches tell; one that fails ends all."""
+    async with asyncio.TaskGroup() as group:
+        for resource in resources:
+            for namespace in namespaces or (None,):
+                group.create_task(_stream(resource, namespace, told, chosen))
 
-    @kopf.on.event(group, version, KINDS[resource].plural, registry=registry, id=resource.value)
-    async def listen(event: Mapping[str, Any], **_: Any) -> None:
-        told(resource, event["type"], event["object"])
+
+async def _stream(
+    resource: Resource, namespace: str | None, told: Told, chosen: kopf.OperatorSettings
+) -> None:
+    group, version = _group_and_version(resource)
+    named = KopfResource(group, version, KINDS[resource].plural, namespaced=True)
+    while True:
+        try:
+            async for event in infinite_watch(settings=chosen, resource=named, namespace=namespace):
+                if not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":
+                    told(resource, event["type"], event["object"])
+        except APINotFoundError:  # Kueue is not there, or not yet
+            await asyncio.sleep(ABSENT_SECONDS)
 
 
 def settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
@@ -89,14 +136,13 @@ def settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
     chosen.process.ultimate_exiting_timeout = None  # it would count from every new beginning
     chosen.posting.enabled = False
     chosen.scanning.disabled = True  # no right to list CRDs and namespaces is asked for
-    chosen.queueing.idle_timeout = 0.5
-    chosen.execution.max_workers = 1  # every handler is a coroutine but the login
+    chosen.execution.max_workers = 1  # for the login
     chosen.watching.server_timeout = WATCH_SECONDS
     chosen.watching.inactivity_timeout = SILENCE_SECONDS
     chosen.watching.connect_timeout = 10.0
     chosen.watching.chunk_size = PAGE_SIZE
+    chosen.networking.request_timeout = REQUEST_SECONDS
     chosen.networking.error_backoffs = (1, 1, 2, 3, 5)
-    chosen.persistence.diffbase_storage = _NoDiffs()
     for resource in LABELLED.intersection(resources):
         group, version = _group_and_version(resource)
         chosen.watching.label_selectors[group, version, KINDS[resource].plural] = SELECTOR
@@ -106,26 +152,3 @@ def settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
 def _group_and_version(resource: Resource) -> tuple[str, str]:
     group, _, version = KINDS[resource].api_version.rpartition("/")
     return group, version
-
-
-class _NoDiffs(kopf.DiffBaseStorage):
-    """Nobody asks what has changed: saves two deep copies of every object of every event."""
-
-    def build(self, **_: Any) -> Any:
-        """Nothing of an object matters for a difference."""
-        return {}
-
-    def fetch(self, **_: Any) -> Any:
-        """There is nothing to compare with."""
-        return None
-
-    def store(self, **_: Any) -> None:
-        """Nothing is kept."""
-
-
-class _Forgetful(ResourceMemories):
-    """Nothing is kept of an object between two events: handlers that only listen need none of it."""
-
-    async def recall(self, *arguments: Any, **options: Any) -> ResourceMemory:
-        """A new memory, which nobody keeps."""
-        return await super().recall(*arguments, **{**options, "ephemeral": True})

@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from typing import Final, Generic, Protocol, TypeVar
 
 BACKOFF_SECONDS: Final = 0.2
-BACKOFF_CAP_SECONDS: Final = 60.0
+BACKOFF_CAP_SECONDS: Final = 30.0  # so long after an outage, at most, every key is looked at again
 
 Key = TypeVar("Key", bound=Hashable)
 
