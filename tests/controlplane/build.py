@@ -125,6 +125,12 @@ TOOLS = {
             commands=("training-operator",),
             share={"crds": "manifests/base/crds"},
         ),
+        Tool(
+            name="helm",
+            package="helm.sh/helm/v4/cmd/helm",
+            module="helm.sh/helm/v4",
+            commands=("helm",),
+        ),
     )
 }
 FOR_TESTS = ("hyperkube", "kwok", "kueue")

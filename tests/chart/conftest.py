@@ -1,0 +1,42 @@
+"""Helm, built before the first test that needs it, and every case of values rendered once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+
+import pytest
+
+from chart import exposed as metrics
+from chart.rendering import CASES, Object, render
+from controlplane.build import TOOLS, build
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test, whose time limit is no measure for a compiler."""
+    wanted = any("rendered" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        build(TOOLS["helm"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
+
+
+@pytest.fixture(scope="session")
+def rendered() -> Callable[[str], list[Object]]:
+    """From a case's name to its manifests."""
+    return cache(lambda case: render(CASES[case]))
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def manifests(rendered: Callable[[str], list[Object]], case: str) -> list[Object]:
+    """Of each case in turn."""
+    return rendered(case)
+
+
+@pytest.fixture(scope="session")
+def exposed() -> Mapping[str, set[str]]:
+    """Metric -> its labels."""
+    return metrics.exposed()

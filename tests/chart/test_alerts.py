@@ -1,0 +1,73 @@
+"""The alerts: every metric and label is one that the operator exposes, and each has a section in the runbooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.exposed import selectors
+from chart.rendering import CHART, Object, the
+
+ALERTS = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+RULES: list[Any] = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_what_the_operator_exposes(rule: Any, exposed: Mapping[str, set[str]]) -> None:
+    used: set[str] = set()
+    assert selectors(rule["expr"])
+    for metric, matchers in selectors(rule["expr"]):
+        assert metric in exposed
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)) <= exposed[metric]
+        used |= exposed[metric]
+    grouped = {
+        label.strip()
+        for labels in re.findall(r"\bby \(([^)]*)\)", rule["expr"])
+        for label in labels.split(",")
+    }
+    assert grouped <= used
+    named = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
+    assert named <= grouped
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_in_one_sentence_or_two(rule: Any) -> None:
+    assert rule["labels"].keys() == {"severity"}
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert rule["annotations"].keys() == {"summary"}
+    assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_each_alert_has_a_section_and_each_section_an_alert(repository: Path) -> None:
+    runbooks = (repository / "docs" / "runbooks.md").read_text()
+    assert re.findall(r"^## (\S+)$", runbooks, re.MULTILINE) == [rule["alert"] for rule in RULES]
+
+
+def test_the_runbooks_name_metrics_and_values_that_are_there(
+    repository: Path, exposed: Mapping[str, set[str]]
+) -> None:
+    runbooks = (repository / "docs" / "runbooks.md").read_text()
+    for metric, _ in selectors(runbooks):
+        assert (
+            metric in exposed
+            or any(name.startswith(f"{metric}_") for name in exposed)
+            or metric.startswith("process_")
+        )
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for section, key in re.findall(r"`(operator|scope|serviceMonitor|networkPolicy|crds)\.(\w+)`", runbooks):
+        assert key in values[section]
+
+
+@pytest.mark.slow
+def test_the_chart_links_each_alert_to_its_section(rendered: Callable[[str], list[Object]]) -> None:
+    made = the(rendered("everything"), "PrometheusRule")["spec"]["groups"]
+    for group in made:
+        for rule in group["rules"]:
+            link = rule["annotations"].pop("runbook_url")
+            assert link == f"https://docs.example.com/runbooks.html#{rule['alert'].lower()}"
+    assert made == ALERTS["groups"]

@@ -1,0 +1,204 @@
+"""The chart on a real API server: Helm installs it, and the operator works with the rights that it gives and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from chart.rendering import CHART, NAME, NAMESPACE, RELEASE, STORES, Object, helm
+from controlplane.api import Api, connect, eventually
+from controlplane.build import TOOLS, build
+from controlplane.daemon import free_ports
+from controlplane.plane import ControlPlane
+from controlplane.player import Outcome, Player, playing
+from operator_sim.cluster import answer_of
+from operator_sim.schedules import experiment
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.anyio,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("rendered"),
+]
+
+TEAM = "team-a"
+EXPERIMENT = f"/apis/xstilts.dev/v1alpha1/namespaces/{TEAM}/transferexperiments/reference"
+MAY_NOT = (
+    ("get", "secrets"),
+    ("create", "pods"),
+    ("create", "pods/exec"),
+    ("update", "transferexperiments"),
+    ("patch", "transferexperiments"),
+    ("delete", "transferstages"),
+    ("deletecollection", "jobs"),
+    ("delete", "configmaps"),
+    ("patch", "configmaps/other"),
+    ("create", "roles"),
+    ("create", "serviceaccounts/token"),
+    ("get", "leases"),
+)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane with the namespaces and nothing of ours."""
+    build(TOOLS["hyperkube"])
+    with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
+        for name in (NAMESPACE, TEAM):
+            plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def installed(plane: ControlPlane) -> ControlPlane:
+    on_server(plane, "install", RELEASE, CHART, "--values", "-", stdin=values())
+    return plane
+
+
+def values(**more: Any) -> str:
+    return json.dumps({"scope": {"namespaces": [TEAM]}, "stores": STORES, **more})
+
+
+def on_server(plane: ControlPlane, *arguments: str | Path, stdin: str | None = None) -> str:
+    """Helm as an administrator of the cluster, with folders of its own."""
+    folders = {f"HELM_{what}_HOME": str(plane.folder / "helm") for what in ("CACHE", "CONFIG", "DATA")}
+    return helm(
+        *arguments,
+        "--namespace",
+        NAMESPACE,
+        "--kubeconfig",
+        plane.kubeconfig,
+        stdin=stdin,
+        environment=folders,
+    )
+
+
+@asynccontextmanager
+async def operating(plane: ControlPlane, folder: Path) -> AsyncIterator[int]:
+    """The operator with the chart's settings and the chart's account; the port of its metrics."""
+    config_map = json.loads(plane.kubectl("get", "configmap", NAME, "-n", NAMESPACE, "-o", "json"))
+    (folder / "settings.yaml").write_text(config_map["data"]["settings.yaml"])
+    health, metrics, progress = free_ports(3)
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(plane.service_account_kubeconfig(NAMESPACE, NAME)),
+        "XSTILTS_SETTINGS": str(folder / "settings.yaml"),
+        "XSTILTS_HEALTH_PORT": str(health),
+        "XSTILTS_METRICS_PORT": str(metrics),
+        "XSTILTS_PROGRESS_PORT": str(progress),
+        "POD_NAMESPACE": NAMESPACE,
+        "POD_NAME": "operator-0",
+    }
+    with (folder / "operator.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "xstilts_operator", env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield metrics
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def calls(port: int) -> set[tuple[str, str, str]]:
+    """Verb, resource and HTTP status of the requests that the operator has made."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    text = direct.open(f"http://127.0.0.1:{port}/metrics", timeout=30).read().decode()
+    return {
+        (sample.labels["verb"], sample.labels["resource"], sample.labels["code"])
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "xstilts_api_requests_total"
+    }
+
+
+def player(api: Api) -> Player:
+    """Pods that answer what the trainer and the operator's own programs would."""
+
+    async def outcome(pod: Object) -> Outcome:
+        plan = pod["metadata"]["labels"].get("xstilts.dev/plan")
+        frozen = await api.get(f"/api/v1/namespaces/{TEAM}/configmaps/{plan}") if plan else None
+        code, message = answer_of(pod, frozen, 1, lambda _stage, _attempt: 0, held=set())
+        return Outcome(code, message, after_seconds=0.2)
+
+    return Player(api, outcome)
+
+
+async def test_an_experiment_succeeds_with_the_charts_rights_alone(
+    installed: ControlPlane, tmp_path: Path
+) -> None:
+    async with connect(installed.kubeconfig) as api:
+        manifest = experiment("reference")
+        manifest["metadata"]["namespace"] = TEAM
+        await api.create(EXPERIMENT.rpartition("/")[0], manifest)
+
+        async def succeeded() -> bool:
+            found = await api.get(EXPERIMENT)
+            said = {one["type"]: one["status"] for one in found.get("status", {}).get("conditions", ())}
+            return said.get("Succeeded") == "True"
+
+        async with operating(installed, tmp_path) as metrics, playing(player(api)):
+            await eventually(succeeded, within_s=300, every_s=0.5)
+            made = await asyncio.to_thread(calls, metrics)
+        log = (tmp_path / "operator.log").read_text()
+        assert not {one for one in made if one[2] in {"401", "403"}}
+        assert "orbidden" not in log
+        assert {
+            ("create", "jobs", "201"),
+            ("apply", "transferstages", "200"),
+            ("update", "leases", "200"),
+        } <= made
+        assert {verb for verb, resource, _ in made if resource == "openid"} == {"get"}
+        pods = (await api.get(f"/api/v1/namespaces/{TEAM}/pods"))["items"]
+        assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"xstilts-stage"}
+        lease = await api.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/xstilts-operator")
+        assert lease["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize(("verb", "resource"), MAY_NOT)
+def test_the_account_may_not(installed: ControlPlane, verb: str, resource: str) -> None:
+    """Not in the namespace that it serves; where the release is, it has the one Lease."""
+    account = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+    with pytest.raises(RuntimeError):  # kubectl ends with 1 where the answer is no
+        installed.kubectl("auth", "can-i", verb, resource, "-n", TEAM, "--as", account)
+
+
+def test_the_account_may_nothing_where_it_does_not_serve(installed: ControlPlane) -> None:
+    account = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+    with pytest.raises(RuntimeError):
+        installed.kubectl("auth", "can-i", "list", "jobs", "-n", "default", "--as", account)
+
+
+def test_it_is_upgraded_and_leaves_only_what_was_asked(installed: ControlPlane) -> None:
+    def there(*arguments: str) -> list[str]:
+        return installed.kubectl("get", *arguments, "-o", "name").split()
+
+    on_server(installed, "upgrade", RELEASE, CHART, "--values", "-", stdin=values(parallelism=9))
+    config_map = installed.kubectl("get", "configmap", NAME, "-n", NAMESPACE, "-o", "json")
+    assert "parallelism: 9" in json.loads(config_map)["data"]["settings.yaml"]
+    before = there("transferstages", "-n", TEAM)
+    on_server(installed, "uninstall", RELEASE)
+    assert there("deployments,services,roles,rolebindings", "-n", NAMESPACE) == []
+    assert there("roles,rolebindings", "-n", TEAM) == []
+    assert there("transferstages", "-n", TEAM) == before
+    assert len(there("customresourcedefinitions")) == 2
+    on_server(installed, "install", RELEASE, CHART, "--values", "-", stdin=values())  # over what was kept
