@@ -127,7 +127,7 @@ def experiment_status() -> Schema:
         gpuHours=mapping(
             "What its stages have cost.",
             spent=_decimal("By attempts that it has paid for."),
-            saved=_decimal("By attempts that another has paid for."),
+            saved=_decimal("By attempts that another has paid for, and what the store had."),
         ),
         results=entries("The table so far.", 256, result, ["model", "intermediate", "target"]),
         resultsTruncated=number("Rows of the table that are left out here; the report has them."),
@@ -192,10 +192,13 @@ def stage_status(placement: Schema) -> Schema:
         message=text(4096),
         log=text(1024, "The last of what it said."),
         progressPercent=number(maximum=100),
+        parent=_digest("The key of the stage whose output it missed: that one runs again first."),
     )
     metric = mapping("", ["name", "value"], name=text(128), value=text(64))
     progress = mapping(
         "What its pod tells. The progress server writes it.",
+        (),
+        attempt=number("The attempt that it is of."),
         percent=number(maximum=100),
         estimatedRemainingSeconds=number(),
         metrics=entries("", 32, metric, ["name"]),
