@@ -83,6 +83,7 @@ def test_a_report_becomes_the_stages_progress(serving: Serving) -> None:
         "metadata": {"namespace": NAMESPACE, "name": STAGE, "uid": STAGE_UID},
         "status": {
             "progress": {
+                "attempt": 1,
                 "percent": 12,
                 "estimatedRemainingSeconds": 345,
                 "metrics": [{"name": "loss", "value": "0.6931"}],

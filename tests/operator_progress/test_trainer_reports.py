@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from operator_progress.issuing import Signer, claims
 from operator_progress.serving import Serving
+from xstilts_operator.progress.tls import make_authority
 from xstilts_trainer.progress import Progress, Reporter
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,21 @@ def test_the_token_is_read_each_time(serving: Serving, signer: Signer) -> None:
         again.tell(percent, None, {})
         serving.wait_for(lambda answered=percent - 2: serving.counts.answers[401] == answered)
     assert notes == ["progress is not reported: HTTP Error 401: Unauthorized"]  # once
+
+
+def test_the_bundle_is_read_each_time(serving: Serving) -> None:
+    """An operator that was started again has another authority, and the file in the pod follows."""
+    notes: list[str] = []
+    current = serving.ca.read_text()
+    serving.ca.write_text(make_authority(datetime.now(UTC)).pem)
+    reporter = Reporter(serving.url, serving.ca, serving.token, notes.append, seconds_between=0.05)
+    reporter.tell(1, None, {})
+    serving.wait_for(lambda: notes)
+    assert "CERTIFICATE_VERIFY_FAILED" in notes[0]
+    assert not serving.counts.answers
+    serving.ca.write_text(current)
+    reporter.tell(2, None, {})
+    serving.wait_for(lambda: serving.counts.answers[200] == 1)
 
 
 def test_reports_are_few_and_the_newest(serving: Serving) -> None:

@@ -77,7 +77,7 @@ async def write_progress(
         "apiVersion": API_VERSION,
         "kind": Resource.STAGE.value,
         "metadata": {"namespace": namespace, "name": name, "uid": reporter.uid},
-        "status": {"progress": write.report.status(clock())},
+        "status": {"progress": {"attempt": int(reporter.attempt), **write.report.status(clock())}},
     }
     try:
         await api.call(

@@ -19,6 +19,7 @@ from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL
 from xstilts_operator.progress.jwt import Jwt, PublicKey, TokenError, parse, public_keys, verify
 from xstilts_operator.progress.protocol import audience
 from xstilts_operator.progress.refusal import RefusedError
+from xstilts_operator.tolerant import integer
 
 _LEEWAY_SECONDS: Final = 60  # between clocks, as the API server allows itself
 _KEYS_SECONDS: Final = 3600.0  # the API server lets its keys be kept for as long
@@ -203,4 +204,5 @@ def current_attempt(stage: Object) -> str | None:
     attempt = status.get("attempt") if isinstance(status, Mapping) else None
     if not isinstance(status, Mapping) or status.get("state") != "Active" or not isinstance(attempt, Mapping):
         return None
-    return str(attempt.get("number"))
+    number = integer(attempt.get("number"))
+    return None if number is None else str(number)
