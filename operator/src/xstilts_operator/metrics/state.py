@@ -1,7 +1,8 @@
 """Metrics that are what the resources say: a restart loses none, and a deleted experiment leaves none behind.
 
 Series are bounded, whatever experiments there are and whatever their status has been made to say by hand: the newest
-experiments come first, and what is left out is counted.
+experiments come first, and what is left out is counted. That count is a gauge: how many are missing from this very scrape. A
+counter would grow with every scrape and every scraper, and its rate would say nothing of the resources.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class StateCollector(Collector):
             yield family
         left_out = GaugeMetricFamily(
             "xstilts_dropped_series",
-            "Series that are left out of a metric, because it has many.",
+            "Series that are left out of a metric in this scrape, because it has many.",
             labels=["metric"],
         )
         for name, count in dropped.items():
