@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from xstilts.errors import DataError, SpecError, UserError
 from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage, TrainSpec
@@ -131,6 +132,12 @@ def test_the_environment_is_recorded(bench):
         "versions"
     ].keys()
     assert environment["hardware"]["threads"] >= 1
+    evaluate = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=stage.key)
+    bench.run(evaluate)
+    for key in (stage.key, evaluate.key):  # what a GPU was used for is what another need not pay
+        manifest = bench.store.lookup(key)
+        assert manifest.environment["hardware"].get("gpus") == (1 if torch.cuda.is_available() else None)
+        assert (manifest.gpu_seconds > 0) == torch.cuda.is_available()
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage_at_once(bench):

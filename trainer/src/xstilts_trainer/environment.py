@@ -47,9 +47,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def describe_hardware(number_of_threads: int) -> dict[str, Any]:
-    """The machine, and the threads that were used of it."""
+def describe_hardware(number_of_threads: int, processes: int = 0) -> dict[str, Any]:
+    """The machine, and what was used of it: threads, and the GPU of each of the processes, where it has some."""
+    gpus = processes if processes and device().type == "cuda" else 0
     return {
+        **({"gpus": gpus} if gpus else {}),
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),

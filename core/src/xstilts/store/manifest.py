@@ -16,6 +16,7 @@ from xstilts.store.layout import path_problem
 
 MANIFEST_SCHEMA: Final = "xstilts.dev/manifest/v1"
 INPUT_SCHEMA: Final = "xstilts.dev/input/v1"
+_CENTURY: Final = 100 * 365 * 86_400  # seconds
 
 
 class FileEntry(Model):
@@ -56,6 +57,15 @@ class Manifest(Contents):
     kind: Kind
     stage: Stage
     environment: dict[str, Any]
+
+    @property
+    def gpu_seconds(self) -> int:
+        """The GPU-seconds of the run that has made it; 0 where it says none."""
+        seconds, hardware = self.environment.get("seconds"), self.environment.get("hardware")
+        gpus = hardware.get("gpus") if isinstance(hardware, dict) else None
+        if not isinstance(seconds, int | float) or not isinstance(gpus, int) or not 0 <= seconds < _CENTURY:
+            return 0
+        return round(seconds * gpus)
 
     @classmethod
     def of(cls, stage: Stage, files: Mapping[str, FileEntry], environment: Mapping[str, Any]) -> Manifest:

@@ -13,7 +13,7 @@ from xstilts.scoring import write_predictions
 from xstilts.stage import EvaluateSpec, Stage, TaskData
 from xstilts.store import Store
 from xstilts.task import TaskType
-from xstilts_trainer.environment import device
+from xstilts_trainer.environment import describe_hardware, device, threads
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
 from xstilts_trainer.evaluation.retrieve import count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
@@ -50,7 +50,7 @@ def evaluate(
     if by_vectors:
         outcome |= _predict_by_vectors(spec, by_vectors, sources, progress)
     _write(folder, spec, outcome)
-    return {"sources": dict(sources.digests)}
+    return {"hardware": describe_hardware(threads(), processes=1), "sources": dict(sources.digests)}
 
 
 def _predict_by_heads(

@@ -79,7 +79,7 @@ def train(
     }
     _write_json(folder / "training.json", record)
     # a continued run keeps its checkpoint's threads
-    hardware = {**describe_hardware(torch.get_num_threads()), "processes": group.size}
+    hardware = {**describe_hardware(torch.get_num_threads(), group.size), "processes": group.size}
     return {"seed": spec.seed, "hardware": hardware, "sources": dict(sources.digests)}
 
 
