@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -20,7 +20,6 @@ from controlplane.api import Api, Object
 from controlplane.nodes import fake_node
 
 OPERATORS_PODS = "app.kubernetes.io/managed-by=xstilts"
-_PODS = "/api/v1/pods"
 _STRATEGIC = (
     "application/strategic-merge-patch+json"  # keeps the conditions that others wrote (DisruptionTarget)
 )
@@ -33,11 +32,14 @@ class Outcome:
     """How a pod's containers end: exit code and termination message (the first container's), after some seconds.
 
     math.inf seconds: it runs until it is deleted. The rest of the containers end with the same code and no message.
+    claimed_seconds: for how much longer they say to have run. evicted: by the kubelet, which reports no exit codes then.
     """
 
     exit_code: int = 0
     message: str = ""
     after_seconds: float = 0
+    claimed_seconds: float = 0
+    evicted: bool = False
 
 
 RUNS_ON = Outcome(after_seconds=math.inf)
@@ -57,17 +59,18 @@ class Play:
 
 @dataclass
 class Player:
-    """Runs every pod that `selector` (of labels) selects, in all namespaces, as `outcome` decides.
+    """Runs every pod that `selector` (of labels) selects, in `namespace` or else in all, as `outcome` decides.
 
     outcome: asked when a pod starts to run; a coroutine is awaited while the pod runs, and cancelled when the pod is
-    deleted. stopped: asked when a running pod is deleted, as what its process does on SIGTERM; later than the pod's
-    grace period, it is killed. plays: every run so far, in order.
+    deleted. stopped: asked when a running pod is deleted, as what its process does on SIGTERM (a coroutine is awaited);
+    later than the pod's grace period, it is killed. plays: every run so far, in order.
     """
 
     api: Api
     outcome: Decide
-    stopped: Callable[[Object], Outcome] = lambda _pod: TERMINATED
+    stopped: Decide = lambda _pod: TERMINATED
     selector: str = OPERATORS_PODS
+    namespace: str | None = None
     node: str = "player"
     plays: list[Play] = field(default_factory=list)
     _playing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -89,14 +92,15 @@ class Player:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self) -> None:
-        listed = await self.api.get(_PODS, labelSelector=self.selector)
+        pods = f"/api/v1/namespaces/{self.namespace}/pods" if self.namespace else "/api/v1/pods"
+        listed = await self.api.get(pods, labelSelector=self.selector)
         present = {pod["metadata"]["uid"] for pod in listed["items"]}
         for uid in [uid for uid in self._playing if uid not in present]:
             self._playing.pop(uid).cancel()
         for pod in listed["items"]:
             self._see(pod)
         version = listed["metadata"]["resourceVersion"]
-        async for kind, pod in self.api.watch(_PODS, labelSelector=self.selector, resourceVersion=version):
+        async for kind, pod in self.api.watch(pods, labelSelector=self.selector, resourceVersion=version):
             if kind == "ERROR":
                 return
             if kind == "DELETED":
@@ -126,10 +130,9 @@ class Player:
         play = Play(pod, time.monotonic())
         self.plays.append(play)
         try:
-            decided = self.outcome(pod)
-            outcome = await decided if inspect.isawaitable(decided) else decided
+            outcome = await _settled(self.outcome(pod))
             await _sleep(outcome.after_seconds)
-            await self._write_status(pod, _ended(pod, outcome))
+            await self._write_status(pod, _ended(pod, outcome, time.monotonic() - play.began))
         finally:
             play.ended = time.monotonic()
 
@@ -139,12 +142,14 @@ class Player:
         task = self._playing.pop(uid, None)
         if task and not task.done():
             grace = pod["metadata"].get("deletionGracePeriodSeconds", 0)
-            outcome = self.stopped(pod)
+            outcome = await _settled(self.stopped(pod))
             await _sleep(min(outcome.after_seconds, grace))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             late = outcome.after_seconds > grace
-            await self._write_status(pod, _ended(pod, Outcome(exit_code=137) if late else outcome))
+            began = next((play.began for play in self.plays if play.pod["metadata"]["uid"] == uid), None)
+            ran = time.monotonic() - began if began is not None else 0
+            await self._write_status(pod, _ended(pod, Outcome(exit_code=137) if late else outcome, ran))
         await self._persist(
             lambda: self.api.delete(_path(pod), gracePeriodSeconds=0, preconditions={"uid": uid})
         )
@@ -208,11 +213,13 @@ async def playing(player: Player) -> AsyncIterator[Player]:
         task.cancel()
 
 
-def _ended(pod: Object, outcome: Outcome) -> Object:
+def _ended(pod: Object, outcome: Outcome, ran_seconds: float) -> Object:
+    if outcome.evicted:
+        return {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
     state = {
         "exitCode": outcome.exit_code,
         "reason": "Error" if outcome.exit_code else "Completed",
-        "startedAt": pod["status"].get("startTime") or _now(),
+        "startedAt": _now(before_s=ran_seconds + outcome.claimed_seconds),
         "finishedAt": _now(),
     }
     message = outcome.message.encode()[-_MESSAGE_BYTES:].decode(errors="ignore")
@@ -250,8 +257,12 @@ def _path(pod: Object) -> str:
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now(*, before_s: float = 0) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=before_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def _settled(decided: Outcome | Awaitable[Outcome]) -> Outcome:
+    return await decided if inspect.isawaitable(decided) else decided
 
 
 async def _sleep(seconds: float) -> None:

@@ -1,0 +1,108 @@
+"""How attempts end on real Jobs: by exit code, by eviction, and on several nodes at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.api import Api, Object, eventually
+from controlplane.cluster import Cluster
+from controlplane.experiments import Experiments, Labels, answering, manifest, summary
+from controlplane.operating import operating
+from controlplane.player import RUNS_ON, Outcome, playing
+from controlplane.recording import recording
+
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+
+# experiment -> how the attempts of its training end, the last one for all that follow
+ENDINGS = {
+    "invalid": (Outcome(64),),
+    "flaky": (Outcome(1), Outcome(1), Outcome()),
+    "broken": (Outcome(1),),
+    "interrupted": (Outcome(42), Outcome(42), Outcome()),
+    "stalled": (Outcome(42),),
+    "evicted": (Outcome(evicted=True), Outcome()),
+    "drained": (RUNS_ON, Outcome()),
+    "wide": (RUNS_ON, Outcome()),
+}
+
+
+async def special(labels: Labels) -> Outcome | None:
+    if labels["xstilts.dev/kind"] != "train":
+        return None
+    endings = ENDINGS[labels["xstilts.dev/experiment"]]
+    return endings[min(int(labels["xstilts.dev/attempt"]), len(endings)) - 1]
+
+
+async def evict(api: Api, pod: Object) -> None:
+    """What draining a node does."""
+    metadata = {name: pod["metadata"][name] for name in ("name", "namespace")}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    await api.create(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction", body)
+
+
+async def test_attempts(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
+    experiments = Experiments(api, namespace)
+
+    async def outcome(name: str) -> tuple[Any, ...]:
+        """State, attempts, counted failures and resumes of its training; the reason of its summary."""
+        (ended,) = await experiments.ended(name, within_s=90)
+        status = (await experiments.stage(name))["status"]
+        numbers = (status["attempt"]["number"], status.get("failures", 0), status.get("resumes", 0))
+        return status["state"], *numbers, summary(ended)["reason"]
+
+    async def two_run() -> list[Object] | None:
+        pods = [pod for pod in await experiments.running("wide") if pod["status"].get("phase") == "Running"]
+        return pods if len(pods) == 2 else None
+
+    async def one_runs() -> list[Object] | None:
+        return [
+            pod for pod in await experiments.running("drained") if pod["status"].get("phase") == "Running"
+        ]
+
+    async with (
+        operating(cluster, namespace, tmp_path, settings={"attempts": {"backoff_seconds": 1}}),
+        recording(api, namespace) as seen,
+        playing(answering(api, namespace, special)),
+    ):
+        await experiments.submit(
+            *(manifest(name) for name in ENDINGS if name != "wide"),
+            manifest("wide", resources={"gpus": 1, "nodes": 2}),
+        )
+
+        # one of two nodes is drained: both pods come back, after the last of both has gone
+        pods = sorted(await eventually(two_run), key=lambda pod: str(pod["metadata"]["name"]))
+        first = (await experiments.stage("wide"))["metadata"]["name"] + "-1"
+        service = await api.get(f"/api/v1/namespaces/{namespace}/services/{first}")
+        assert service["spec"]["clusterIP"] == "None"
+        assert [(pod["spec"]["hostname"], pod["spec"]["subdomain"]) for pod in pods] == [
+            (f"{first}-{index}", first) for index in (0, 1)
+        ]
+        await evict(api, pods[1])
+        (alone,) = await eventually(one_runs)
+        await evict(api, alone)
+
+        assert await outcome("wide") == ("Succeeded", 2, 0, 1, "Completed")
+        assert await outcome("drained") == ("Succeeded", 2, 0, 1, "Completed")
+        assert await outcome("evicted") == ("Succeeded", 2, 0, 1, "Completed")
+        assert await outcome("interrupted") == ("Succeeded", 3, 0, 2, "Completed")
+        assert await outcome("stalled") == ("Failed", 4, 0, 4, "Failed")
+        assert await outcome("flaky") == ("Succeeded", 3, 2, 0, "Completed")
+        assert await outcome("broken") == ("Failed", 3, 3, 0, "Failed")
+        assert await outcome("invalid") == ("Failed", 1, 0, 0, "Failed")
+        assert not seen.twice
+        assert not seen.overlaps
+
+        events = {
+            name: await experiments.events((await experiments.stage(name))["metadata"]["name"])
+            for name in ("wide", "flaky", "broken", "stalled")
+        }
+        assert "Resuming" in events["wide"]
+        assert "exit code 1" in events["flaky"]["Retrying"]
+        assert "exit code 1" in events["broken"]["Failed"]
+        assert "Failed" in events["stalled"]
+        assert (await experiments.stage("stalled"))["status"]["reason"] == "NoProgress"
+        assert "exit code 1" in (await experiments.events("broken"))["StageFailed"]
+        assert "exit code 1" in summary(await experiments.get("broken"))["message"]
