@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from chart.grants import GRANTS, KUEUE, LEASE, needed
 from chart.rendering import NAME, NAMESPACE, Object, of_kind, render
 from xstilts_operator import main
 from xstilts_operator.api import KINDS
-from xstilts_operator.progress.protocol import CA_CONFIG_MAP
 from xstilts_operator.settings import ImageSettings, Settings
 
 pytestmark = pytest.mark.slow
-
-WATCH = {"list": "controller.py: the full lists", "watch": "watching.py"}
-ADOPT = {"create": "reconcile/", "get": "gateway.py: what is there under the name already"}
-GRANTS: Mapping[str, Mapping[str, str]] = {
-    "xstilts.dev/transferexperiments": {
-        **WATCH,
-        "get": "gateway.py: after a conflict",
-        "delete": "reconcile/ttl.py",
-    },
-    "xstilts.dev/transferexperiments/status": {"patch": "client.py: apply_status"},
-    "xstilts.dev/transferstages": {
-        **WATCH,
-        **ADOPT,
-        "patch": "client.py: set_owners",
-    },
-    "xstilts.dev/transferstages/status": {"patch": "client.py: apply_status; progress/cluster.py"},
-    "batch/jobs": {**WATCH, **ADOPT, "delete": "reconcile/stage.py, reconcile/companions.py"},
-    "/pods": {**WATCH, "delete": "reconcile/stage.py"},
-    "/services": {**WATCH, **ADOPT},
-    "/configmaps": {**WATCH, **ADOPT},
-    f"/configmaps/{CA_CONFIG_MAP}": {"patch": "progress/cluster.py: the public certificates"},
-    "/events": {"create": "events.py: an apply that makes one", "patch": "events.py"},
-}
-KUEUE: Mapping[str, Mapping[str, str]] = {"kueue.x-k8s.io/workloads": WATCH}
-LEASE: Mapping[str, Mapping[str, str]] = {
-    "coordination.k8s.io/leases": {"create": "lease.py"},
-    f"coordination.k8s.io/leases/{main.LEASE}": {"get": "lease.py", "update": "lease.py"},
-}
 
 
 def granted(role: Object) -> set[tuple[str, str]]:
@@ -55,10 +27,6 @@ def granted(role: Object) -> set[tuple[str, str]]:
     ]
     assert len(pairs) == len(set(pairs))
     return set(pairs)
-
-
-def needed(*tables: Mapping[str, Mapping[str, str]]) -> set[tuple[str, str]]:
-    return {(resource, verb) for table in tables for resource, verbs in table.items() for verb in verbs}
 
 
 def roles(manifests: Iterable[Object], kind: str = "Role") -> dict[tuple[str, str], Object]:

@@ -79,7 +79,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       "resyncSeconds" .Values.resyncSeconds | toYaml -}}
 {{- end }}
 
-{{/* What the operator does in a namespace that it serves; tests/chart/test_rbac.py says for what. */}}
+{{/* What the operator does in a namespace that it serves; tests/chart/grants.py says for what. */}}
 {{- define "xstilts.rules" -}}
 - apiGroups: [xstilts.dev]
   resources: [transferexperiments]
