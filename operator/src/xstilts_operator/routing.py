@@ -43,6 +43,7 @@ def visits(change: Change, cache: Cache) -> Iterator[Visit]:
                 yield from _of_labels(change.namespace, mapping(job, "metadata", "labels"))
         case Resource.JOB | Resource.POD | Resource.SERVICE:
             yield from _of_labels(change.namespace, _labels(change))
+            yield from _of_leftover(change, cache)
 
 
 def _of_experiment(change: Change, cache: Cache) -> Iterator[Visit]:
@@ -86,6 +87,15 @@ def _of_labels(namespace: str, labels: Mapping[str, object]) -> Iterator[Visit]:
         yield Visit(Key(Resource.STAGE, namespace, text(labels[STAGE_LABEL])))
     elif EXPERIMENT_LABEL in labels:
         yield Visit(Key(Resource.EXPERIMENT, namespace, text(labels[EXPERIMENT_LABEL])))
+
+
+def _of_leftover(change: Change, cache: Cache) -> Iterator[Visit]:
+    """What still runs of an attempt that is over keeps the next one from being admitted, by whom the stage is needed."""
+    name = text(_labels(change).get(STAGE_LABEL))
+    stage = cache.get(Resource.STAGE, change.namespace, name) if name else None
+    if _state(stage) in {"Pending", "Waiting"}:
+        for obj in cache.experiments_needing(change.namespace, name):
+            yield Visit(Key(Resource.EXPERIMENT, change.namespace, obj["metadata"]["name"]))
 
 
 def _stages(names: Iterable[tuple[str, str]]) -> Iterator[Visit]:
