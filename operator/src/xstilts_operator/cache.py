@@ -49,6 +49,7 @@ class Cache:
         self._needs: dict[str, dict[Name, None]] = {}  # UID of an experiment -> the stages that it needs
         self._needed: dict[Name, dict[str, Name]] = {}  # stage -> the experiments that need it, by UID
         self._plans = _Plans(thaw)
+        self.unserved: set[Resource] = set()  # the kinds that the API server has said it does not know
 
     # -- reading ------------------------------------------------------------------------------------------------
 

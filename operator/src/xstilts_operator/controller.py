@@ -188,9 +188,11 @@ class Controller:
                 found += await self._pages(resource, namespace)
         except ApiError as error:
             logger.warning("%s could not be listed: %s", resource.value, error)
-            return (
-                isinstance(error, NotFound) and resource is Resource.WORKLOAD
-            )  # Kueue is not there: no Workloads
+            if isinstance(error, NotFound) and resource is Resource.WORKLOAD:  # Kueue is not there
+                self.cache.unserved.add(resource)
+                return True
+            return False
+        self.cache.unserved.discard(resource)
         if self.observer:
             self.observer.listed(resource.value, found)
         return True

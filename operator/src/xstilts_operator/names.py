@@ -26,6 +26,7 @@ KIND_LABEL: Final = (
     f"{GROUP}/kind"  # on TransferStages, Jobs and pods: the stage's kind, or lookup, or report
 )
 EXPERIMENT_LABEL: Final = f"{GROUP}/experiment"  # on lookup and report Jobs and plans: the experiment's name; on attempts: the payer's
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"  # on Jobs: the LocalQueue of Kueue, which may set it too
 STAGE_ANNOTATION: Final = (
     f"{GROUP}/stage.json"  # on pods of a stage: the stage itself, which the trainer reads as a file
 )

@@ -23,6 +23,7 @@ from xstilts_operator.views import (
     JobView,
     StageState,
     StageView,
+    WorkloadView,
     view_experiment,
     view_job,
     view_pod,
@@ -97,6 +98,7 @@ class Observatory:
             taken=frozenset(stages),
             occupied=frozenset(one for one, stage in stages.items() if self._is_occupied(stage)),
             companions=self._companions(experiment, now),
+            kueue=Resource.WORKLOAD not in self._cache.unserved,
         )
 
     def stage(self, namespace: str, name: str, now: datetime) -> StageScene | None:
@@ -115,7 +117,6 @@ class Observatory:
         if any(pod.disrupted for pod in pods if pod.job == current):
             self._disrupted.put(attempt, value=True)
         parents = (self._cache.get(Resource.STAGE, namespace, parent) for parent in stage.parents)
-        workload = self._cache.workload_of_job(named.uid) if named else None
         return StageScene(
             stage=stage,
             needed_by=tuple(self._needing(stage)),
@@ -125,7 +126,7 @@ class Observatory:
             jobs=tuple(map(view_job, self._cache.jobs_of_stage(namespace, name))),
             pods=pods,
             named=named,
-            workload=view_workload(workload) if workload is not None else None,
+            workload=self._workload(named),
             has_service=self._cache.get(Resource.SERVICE, namespace, current) is not None,
             job_seen=self._jobs.get(attempt) is not None,
             disruption_seen=self._disrupted.get(attempt) is not None,
@@ -200,7 +201,12 @@ class Observatory:
 
     def _companion(self, namespace: str, job: JobView, now: datetime) -> Companion:
         pods = tuple(map(view_pod, self._cache.pods_of_job(namespace, job.name)))
-        return Companion(job, pods, self._ended_for(job, now) or 0.0)
+        return Companion(job, pods, self._ended_for(job, now) or 0.0, self._workload(job))
+
+    def _workload(self, job: JobView | None) -> WorkloadView | None:
+        """Kueue's Workload of a Job that is there."""
+        found = self._cache.workload_of_job(job.uid) if job is not None else None
+        return view_workload(found) if found is not None else None
 
     def _ended_for(self, job: JobView | None, now: datetime) -> float | None:
         """For how many seconds, by our own clock, a Job has been known to have ended; None where it has not."""

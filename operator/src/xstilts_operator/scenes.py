@@ -13,12 +13,13 @@ from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, 
 class Companion:
     """A Job that an experiment owns itself (lookup, report), with its pods.
 
-    `ended_for`: seconds, by our own clock, for which it has been known to have ended.
+    `ended_for`: seconds, by our own clock, for which it has been known to have ended. `workload` is Kueue's of the Job.
     """
 
     job: JobView
     pods: tuple[PodView, ...] = ()
     ended_for: float = 0.0
+    workload: WorkloadView | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ExperimentScene:
         taken: the names of those, and of ones that are being deleted.
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
+        kueue: whether the API server knows Kueue, as far as it has been asked.
     """
 
     experiment: ExperimentView
@@ -44,6 +46,7 @@ class ExperimentScene:
     taken: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
     companions: Mapping[str, Companion] = field(default_factory=dict)
+    kueue: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from xstilts_operator.actions import Object, Reference
-from xstilts_operator.names import API_VERSION
-
-QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+from xstilts_operator.names import API_VERSION, QUEUE_LABEL
 
 
 def job(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from xstilts.errors import EXIT_INTERRUPTED, EXIT_INVALID
 from xstilts.stage import Result
-from xstilts_operator.views import AttemptView, JobView, PodView
+from xstilts_operator.views import AttemptView, JobView, PodView, WorkloadView
 from xstilts_operator.views.stage import LOG_LIMIT, MESSAGE_LIMIT
 
 # A Job's end and that of its pods come by different watches: for so long a pod that is not there may still come.
@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     INVALID = "invalid"  # the spec or the data is wrong: another attempt would end alike
     FAILED = "failed"  # counted
     INTERRUPTED = "interrupted"  # by others: continued, not counted
+    EVICTED = "evicted"  # by Kueue, for which no stage is to blame: continued, not counted
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ def judge(
     if len(over) < job.pods and patient:
         return None
     return _failed(key, over, disruption_seen=disruption_seen)
+
+
+def evicted(job: JobView, workload: WorkloadView | None) -> Outcome | None:
+    """The outcome of a Job that Kueue has stopped, where another is to queue for it; else None."""
+    eviction = workload.eviction if workload is not None and job.suspended else None
+    if eviction is None:
+        return None
+    return Outcome(Verdict.EVICTED, eviction.reason, eviction.message[:MESSAGE_LIMIT])
 
 
 def result_in(key: str, answer: str) -> Result | None:

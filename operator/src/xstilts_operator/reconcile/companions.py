@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.actions import Delete, Reference, Resource
+from xstilts_operator.reconcile.queues import is_misplaced, waits_for
 from xstilts_operator.scenes import Companion
 from xstilts_operator.tolerant import seconds_until
 from xstilts_operator.views import ExperimentView
@@ -22,9 +23,16 @@ def hindrance(experiment: ExperimentView, companion: Companion) -> str:
     if job.deleting:
         return f"the Job {job.name} is being deleted, and is made again"
     if job.suspended:
-        return f"the Job {job.name} waits in its queue"
+        return f"the Job {job.name}: {waits_for(job, companion.workload)}"
     stuck = next((pod for pod in companion.pods if pod.stuck), None)
     return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}" if stuck else ""
+
+
+def replaced(experiment: ExperimentView, companion: Companion) -> tuple[Delete, ...]:
+    """Its Job goes where it waits in another queue than it should: it is then made anew."""
+    job = companion.job
+    wrong = job.owner == experiment.uid and is_misplaced(job, experiment.queue)
+    return (deletion(experiment, companion),) if wrong else ()
 
 
 def again_in(companion: Companion, began: datetime | None, now: datetime) -> float:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.admission import Admission
-from xstilts_operator.reconcile.hindrance import QUEUED
 from xstilts_operator.reconcile.lookup import Lookup
 from xstilts_operator.reconcile.obstacles import MESSAGE_LIMIT, QUEUE_UNAVAILABLE
+from xstilts_operator.reconcile.queues import QUEUED
 from xstilts_operator.reconcile.report import Report
 from xstilts_operator.reconcile.standing import DONE, LOST, TERMINAL, Standing
 from xstilts_operator.tolerant import rounded, stamp

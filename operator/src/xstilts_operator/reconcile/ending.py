@@ -52,8 +52,10 @@ def ended(
     )
     if outcome.verdict is Verdict.INVALID:
         return _failed(stage, failure, outcome.reason, now)
-    if outcome.verdict is Verdict.INTERRUPTED:
-        return _interrupted(stage, failure, moved=_moved(stage, worked), settings=settings, now=now)
+    if outcome.verdict in {Verdict.INTERRUPTED, Verdict.EVICTED}:
+        blamed = outcome.verdict is Verdict.INTERRUPTED
+        stalled = 0 if _moved(stage, worked) else stage.stalled + blamed
+        return _interrupted(stage, failure, stalled, settings, now)
     return _counted(stage, failure, settings, now)
 
 
@@ -88,9 +90,9 @@ def _counted(stage: StageView, failure: Failure, settings: AttemptSettings, now:
 
 
 def _interrupted(
-    stage: StageView, failure: Failure, *, moved: bool, settings: AttemptSettings, now: datetime
+    stage: StageView, failure: Failure, stalled: int, settings: AttemptSettings, now: datetime
 ) -> StageView:
-    resumes, stalled = stage.resumes + 1, 0 if moved else stage.stalled + 1
+    resumes = stage.resumes + 1
     if resumes > settings.max_resumes or stalled > settings.stalled_resumes:
         reason = "TooManyResumes" if resumes > settings.max_resumes else "NoProgress"
         return _failed(stage, failure, reason, now, resumes=resumes, stalled=stalled)

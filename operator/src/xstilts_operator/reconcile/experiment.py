@@ -50,7 +50,7 @@ def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: dateti
 
 def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
     experiment = scene.experiment
-    able = examined(experiment, settings)
+    able = examined(experiment, settings, kueue=scene.kueue)
     if isinstance(able, Obstacle):
         return _hindered(scene, able, now)
     if experiment.suspended and experiment.started is None:

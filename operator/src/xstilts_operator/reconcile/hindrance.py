@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from xstilts_operator.reconcile.queues import QUEUED, waits_for
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.views import JobView, StageState, StageView
 from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
 PARENT_FAILED: Final = "ParentFailed"
-QUEUED: Final = "Queued"
 
 Reason = tuple[str, str]  # reason, message
 
@@ -44,10 +44,7 @@ def of_job(scene: StageScene, job: JobView) -> Reason | None:
     if job.owner != scene.stage.uid:
         return "NameConflict", f"the Job {job.name} is there and is not this stage's: it must be deleted"
     if job.suspended:
-        queue = scene.stage.attempt.queue if scene.stage.attempt else None
-        waits = f"waits in queue {queue}" if queue else "its Job is suspended"
-        said = scene.workload.message if scene.workload else ""
-        return QUEUED, f"{waits}: {said}"[:MESSAGE_LIMIT] if said else waits
+        return QUEUED, waits_for(job, scene.workload)
     stuck = next((pod for pod in scene.pods if pod.job == job.name and pod.stuck), None)
     return (stuck.reason, stuck.message[:MESSAGE_LIMIT]) if stuck else None
 

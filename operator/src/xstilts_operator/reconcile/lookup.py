@@ -13,7 +13,7 @@ from xstilts_operator.jobs import lookup_job
 from xstilts_operator.names import companion_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
-from xstilts_operator.reconcile.companions import again_in, deletion, hindrance
+from xstilts_operator.reconcile.companions import again_in, deletion, hindrance, replaced
 from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
@@ -62,12 +62,12 @@ def look_up(
     question = f"asks the store for {len(plan.stages)} stages"
     companion = scene.companions.get(companion_name(plan_name, "lookup"))
     if companion is None:
-        queue = experiment.experiment.spec.queue_name if experiment.experiment else None
-        body = lookup_job(experiment.reference, plan_name, plan, store, settings, queue)
+        body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue)
         return Lookup(answered=False, actions=(Create(Resource.JOB, body),), message=question)
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
-        return Lookup(answered=False, message=f"{question}: {hindered}" if hindered else question)
+        message = f"{question}: {hindered}" if hindered else question
+        return Lookup(answered=False, actions=replaced(experiment, companion), message=message)
     answers = _answers(companion, plan_name)
     if answers is not None:
         return Lookup(answered=True, found=_found(answers, plan))

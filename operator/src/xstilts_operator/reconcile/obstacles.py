@@ -30,8 +30,8 @@ class Admissible:
     store: StoreSettings
 
 
-def examined(experiment: ExperimentView, settings: Settings) -> Admissible | Obstacle:
-    """The first thing that is in an experiment's way, or that nothing is."""
+def examined(experiment: ExperimentView, settings: Settings, *, kueue: bool) -> Admissible | Obstacle:
+    """The first thing that is in an experiment's way, or that nothing is. `kueue`: whether the API server knows it."""
     if experiment.experiment is None:
         said = "; ".join(map(str, experiment.problems)) or "its spec cannot be read"
         return Obstacle("InvalidSpec", said[:MESSAGE_LIMIT], final=True)
@@ -46,7 +46,7 @@ def examined(experiment: ExperimentView, settings: Settings) -> Admissible | Obs
             "StoreUnknown",
             f"spec.store.name: must be a store that this namespace may use ({known}), was {spec.store.name!r}",
         )
-    if spec.queue_name is not None and not settings.kueue:
+    if spec.queue_name is not None and not (settings.kueue and kueue):
         return Obstacle(
             QUEUE_UNAVAILABLE,
             f"spec.queueName: is {spec.queue_name!r}, and the operator runs without Kueue; "

@@ -14,7 +14,7 @@ from xstilts_operator.answers import ReportAnswer, read_answer
 from xstilts_operator.jobs import report_job, report_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
-from xstilts_operator.reconcile.companions import again_in, deletion, hindrance
+from xstilts_operator.reconcile.companions import again_in, deletion, hindrance, replaced
 from xstilts_operator.reconcile.standing import TERMINAL, Standing
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
@@ -81,12 +81,13 @@ def report(
             stamp(experiment.started or now),
             store,
             settings,
-            experiment.experiment.spec.queue_name if experiment.experiment else None,
+            experiment.queue,
         )
         return _running("the report is written", Create(Resource.JOB, body))
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
-        return _running(f"the report is not written yet: {hindered}" if hindered else "the report is written")
+        message = f"the report is not written yet: {hindered}" if hindered else "the report is written"
+        return _running(message, *replaced(experiment, companion))
     ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
     return _over(scene, companion, plan_name, ended, now)
 

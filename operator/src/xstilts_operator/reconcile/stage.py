@@ -11,18 +11,20 @@ from xstilts_operator.reconcile.attempts import (
     POD_GRACE_SECONDS,
     Outcome,
     Verdict,
+    evicted,
     gpu_seconds,
     judge,
 )
 from xstilts_operator.reconcile.ending import ended, paid
-from xstilts_operator.reconcile.hindrance import of_idle, of_job, passes_in
+from xstilts_operator.reconcile.hindrance import Reason, of_idle, of_job, passes_in
 from xstilts_operator.reconcile.owners import set_owners
+from xstilts_operator.reconcile.queues import is_misplaced
 from xstilts_operator.reconcile.starting import start
 from xstilts_operator.reconcile.suspension import lapses_in, wants, why_stopped
 from xstilts_operator.reconcile.writes import say, write
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.settings import Settings
-from xstilts_operator.views import JobView, PodView, StageState, StageView
+from xstilts_operator.views import ExperimentView, JobView, PodView, StageState, StageView
 
 
 def reconcile_stage(scene: StageScene, settings: Settings, now: datetime) -> Decision:
@@ -53,17 +55,34 @@ def _idle(scene: StageScene) -> Decision:
 
 
 def _active(scene: StageScene, settings: Settings, now: datetime) -> Decision:
-    stage, job = scene.stage, scene.named
-    if job is not None and job.owner == stage.uid and job.over:
+    job = _own(scene)
+    if job is not None and job.over:
         return _over(scene, job, settings, now)
-    if not any(wants(one, now) for one in scene.needed_by):
-        return _stop(scene, now)
-    if job is None and scene.job_seen:
-        return _end(scene, LOST, settings, now)
+    if (why := _why_stopped(scene, job, now)) is not None:
+        return _stop(scene, why, now)
+    if (outcome := _cut_short(scene, job)) is not None:
+        return _end(scene, outcome, settings, now)
     leftovers = tuple(_leftovers(scene))
-    if job is None:
+    if scene.named is None:
         return start(scene, settings, now, leftovers)
-    return _going_on(scene, job, now, leftovers)
+    return _going_on(scene, scene.named, now, leftovers)
+
+
+def _why_stopped(scene: StageScene, job: JobView | None, now: datetime) -> Reason | None:
+    """Why the attempt is not to go on; None where it is."""
+    if not any(wants(one, now) for one in scene.needed_by):
+        return why_stopped(scene.needed_by, now)
+    payer = _payer(scene)
+    if job is not None and payer is not None and is_misplaced(job, payer.queue):
+        return "QueueChanged", f"spec.queueName of {payer.name} is another now"
+    return None
+
+
+def _cut_short(scene: StageScene, job: JobView | None) -> Outcome | None:
+    """How an attempt has ended of which the Job has not."""
+    if job is not None:
+        return evicted(job, scene.workload)
+    return LOST if scene.named is None and scene.job_seen else None
 
 
 def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) -> Decision:
@@ -88,9 +107,9 @@ def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[A
     return Decision((*leftovers, *say(stage, *said)), again_in=lapses)
 
 
-def _stop(scene: StageScene, now: datetime) -> Decision:
+def _stop(scene: StageScene, why: Reason, now: datetime) -> Decision:
     """End the attempt in the status first: a Job that is then found without one is deleted, whoever finds it."""
-    reason, message = why_stopped(scene.needed_by, now)
+    reason, message = why
     charge = _charge(scene, now)
     stopped = paid(scene.stage, charge).to(StageState.PENDING, now, reason=reason, message=message)
     event = Emit(scene.stage.reference, "Normal", reason, f"attempt {scene.stage.number} stopped: {message}")
@@ -125,9 +144,8 @@ def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:
             )
             events.append(Emit(payer, "Warning", "StageFailed", told))
         return tuple(events)
-    kind, reason = (
-        ("Normal", "Resuming") if outcome.verdict is Verdict.INTERRUPTED else ("Warning", "Retrying")
-    )
+    blameless = outcome.verdict in {Verdict.INTERRUPTED, Verdict.EVICTED}
+    kind, reason = ("Normal", "Resuming") if blameless else ("Warning", "Retrying")
     message = f"{attempt}: {outcome.message}"[:1024]
     return (Emit(stage.reference, "Normal" if kind == "Normal" else "Warning", reason, message),)
 
@@ -135,6 +153,12 @@ def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:
 def _charge(scene: StageScene, now: datetime) -> int:
     stage = scene.stage
     return gpu_seconds(stage.attempt, _own(scene), _pods(scene), now) if stage.attempt else 0
+
+
+def _payer(scene: StageScene) -> ExperimentView | None:
+    """The experiment whose attempt it is, where it is there and its spec can be read."""
+    uid = scene.stage.attempt.experiment_uid if scene.stage.attempt else ""
+    return next((one for one in scene.needed_by if one.uid == uid and one.experiment is not None), None)
 
 
 def _own(scene: StageScene) -> JobView | None:

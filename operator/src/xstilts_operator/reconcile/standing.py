@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from xstilts_operator.plans import PlanDocument
-from xstilts_operator.reconcile.hindrance import QUEUED
+from xstilts_operator.reconcile.queues import QUEUED
 from xstilts_operator.views import StageState, StageView
 
 

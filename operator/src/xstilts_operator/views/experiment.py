@@ -63,6 +63,11 @@ class ExperimentView:
         return Reference(Resource.EXPERIMENT, self.namespace, self.name, self.uid)
 
     @property
+    def queue(self) -> str | None:
+        """Kueue's LocalQueue, of its spec."""
+        return self.experiment.spec.queue_name if self.experiment else None
+
+    @property
     def summary(self) -> Condition | None:
         """The condition Succeeded."""
         return find_condition(self.conditions, SUCCEEDED)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from xstilts_operator.actions import Object
-from xstilts_operator.names import ATTEMPT_LABEL
+from xstilts_operator.names import ATTEMPT_LABEL, QUEUE_LABEL
 from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, token
-from xstilts_operator.views.common import find_condition, is_true, view_conditions
+from xstilts_operator.views.common import Condition, find_condition, is_true, view_conditions
 
 STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
@@ -37,6 +37,9 @@ _STUCK_REASONS: Final = frozenset(
         "InvalidImageName",
     }
 )
+# The reasons for which Kueue ends a Job that runs, and that a new one is to queue for. With any other, such as pods that
+# were not ready in time, it begins the same Job again by itself, after a pause and so often as it is told, or never.
+_PLACE_LOST: Final = frozenset({"ClusterQueueStopped", "LocalQueueStopped", "NodeFailures", "Preempted"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class JobView:
         ended: when it ended, by the API server's clock.
         pods: how many pods run beside each other.
         message: why it failed.
+        queue: Kueue's LocalQueue; "" where it has none.
     """
 
     name: str
@@ -65,6 +69,7 @@ class JobView:
     pods: int
     suspended: bool
     deleting: bool
+    queue: str = ""
 
     @property
     def over(self) -> bool:
@@ -115,10 +120,18 @@ class PodView:
 
 @dataclass(frozen=True)
 class WorkloadView:
-    """Kueue's Workload of a Job: whether it is admitted, and else why not."""
+    """Kueue's Workload of a Job.
+
+    Attributes:
+        admitted: whether the Job may run.
+        message: why it may not.
+        eviction: why it may run no more though it was admitted: its place is another's, or gone. None where it has none,
+            and where Kueue goes on with this very Job later or somebody must mend something.
+    """
 
     admitted: bool
     message: str
+    eviction: Condition | None = None
 
 
 def view_job(job: Object) -> JobView:
@@ -149,6 +162,7 @@ def view_job(job: Object) -> JobView:
         pods=max(1, count(spec.get("completions")) or count(spec.get("parallelism"))),
         suspended=spec.get("suspend") is True,
         deleting="deletionTimestamp" in metadata,
+        queue=text(mapping(metadata, "labels").get(QUEUE_LABEL), 253),
     )
 
 
@@ -203,7 +217,12 @@ def view_workload(workload: Object) -> WorkloadView:
         and condition.status == ("True" if kind == "Evicted" else "False")
     ]
     message = next((condition.message for condition in waiting if condition.message), "")
-    return WorkloadView(admitted=is_true(conditions, "Admitted"), message=message)
+    evicted = find_condition(conditions, "Evicted")
+    lost = evicted is not None and evicted.status == "True" and evicted.reason in _PLACE_LOST
+    ran = find_condition(conditions, "Admitted") is not None  # Kueue sets it with the first admission
+    return WorkloadView(
+        admitted=is_true(conditions, "Admitted"), message=message, eviction=evicted if lost and ran else None
+    )
 
 
 def _attempt(metadata: Any) -> int:
