@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -188,3 +189,17 @@ def test_a_report_fails_where_the_store_holds_something_else(filled, tmp_path, d
     assert "small" in error.field
     assert evaluate.key in error.message
     assert not (tmp_path / "store" / "team" / "reports").exists()
+
+
+def test_sigterm_ends_a_program_that_has_no_default_action_for_it(tmp_path):
+    """As the first process of a container, where a signal without a handler does nothing."""
+    plan = tmp_path / "plan"
+    os.mkfifo(plan)
+    environment = {"XSTILTS_PLAN": PLAN, "XSTILTS_STORE": str(tmp_path), "XSTILTS_NAMESPACE": "team"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xstilts_operator.lookup", plan],
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+    with plan.open("wb"):  # once the program reads it
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM

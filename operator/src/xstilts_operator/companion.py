@@ -6,10 +6,13 @@ They run in the operator's image with the core alone: nothing here knows a clust
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from xstilts.errors import EXIT_FAILED, EXIT_INVALID, Problem, SpecError, UserError
 from xstilts.stage import StageFailure
@@ -48,7 +51,7 @@ def run(
     arguments: Sequence[str],
     environment: Mapping[str, str] = os.environ,
 ) -> int:
-    """Do the work and write its message; returns the exit code.
+    """Do the work and write its message; returns the exit code. SIGTERM ends the process, without a message.
 
     Args:
         work: from the task to the message.
@@ -57,6 +60,7 @@ def run(
         environment: XSTILTS_PLAN (the name of the plan's ConfigMap), XSTILTS_STORE and XSTILTS_NAMESPACE; XSTILTS_RESULT
             (default /dev/termination-log) is the file that the message is written to.
     """
+    signal.signal(signal.SIGTERM, _end)  # the first process of a pod has no default action: it would go on
     code = 0
     name = environment.get("XSTILTS_PLAN", "")
     try:
@@ -71,6 +75,10 @@ def run(
         message, code = failed(name, failure("", f"{type(error).__name__}: {error}")), EXIT_FAILED
     Path(environment.get("XSTILTS_RESULT", TERMINATION_LOG)).write_bytes(message)
     return code
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _task(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Task:
