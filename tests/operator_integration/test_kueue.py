@@ -82,7 +82,7 @@ class Team:
 
     async def submit(self, name: str = "grid", queue: str | None = QUEUE) -> None:
         """One training and its evaluation, with a GPU each."""
-        named = {"queueName": queue} if queue else {}
+        named: dict[str, Any] = {"queueName": queue} if queue else {}
         body = manifest(name, resources={"gpus": 1}, **named)
         await self.api.create(self._path("transferexperiments"), body)
 
