@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from aiohttp import web
+from kopf._cogs.clients.watching import Bookmark
 
+from xstilts_operator import watching
 from xstilts_operator.actions import Resource
 from xstilts_operator.watching import settings, watch
+
+
+@pytest.fixture(autouse=True)
+def _collect() -> Iterator[None]:
+    """CPython 3.11 may collect coroutines within the ast.parse of pytest's next import, which then fails."""
+    yield
+    gc.collect()
 
 
 def test_a_watch_asks_for_whole_seconds() -> None:
@@ -64,3 +76,37 @@ def _write(kubeconfig: Path, server: str) -> None:
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     }
     kubeconfig.write_text(yaml.safe_dump(config))
+
+
+def _event(kind: str | None, name: str) -> dict[str, Any]:
+    return {"type": kind, "object": {"metadata": {"name": name}}}
+
+
+def test_one_object_that_cannot_be_taken_in_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = (_event(None, "a"), Bookmark.LISTED, _event("BOOKMARK", ""), _event("ADDED", "poison"))
+
+    async def stream(**_: Any):
+        for event in (*events, _event("DELETED", "a")):
+            yield event
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watching, "infinite_watch", stream)
+    assert asyncio.run(_told_until("DELETED")) == [(None, "a"), ("DELETED", "a")]
+
+
+async def _told_until(last: str) -> list[tuple[str | None, str]]:
+    told: list[tuple[str | None, str]] = []
+    end = asyncio.Event()
+
+    def take_in(_: Resource, kind: str | None, obj: Any) -> None:
+        if obj["metadata"]["name"] == "poison":
+            raise ValueError("past all that was foreseen")
+        told.append((kind, obj["metadata"]["name"]))
+        if kind == last:
+            end.set()
+
+    streams = asyncio.create_task(watching._streams([Resource.JOB], (), take_in, settings([Resource.JOB])))
+    await asyncio.wait_for(end.wait(), 10)
+    streams.cancel()
+    await asyncio.gather(streams, return_exceptions=True)
+    return told

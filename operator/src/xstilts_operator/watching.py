@@ -18,6 +18,7 @@ import kopf
 # kopf exports its handlers only, and not the streams of events that they are fed by.
 from kopf._cogs.clients.errors import APINotFoundError
 from kopf._cogs.clients.watching import Bookmark, infinite_watch
+from kopf._cogs.structs.references import NamespaceName
 from kopf._cogs.structs.references import Resource as KopfResource
 
 from xstilts_operator.actions import Object, Resource
@@ -121,13 +122,21 @@ async def _stream(
 ) -> None:
     group, version = _group_and_version(resource)
     named = KopfResource(group, version, KINDS[resource].plural, namespaced=True)
+    where = None if namespace is None else NamespaceName(namespace)
     while True:
         try:
-            async for event in infinite_watch(settings=chosen, resource=named, namespace=namespace):
+            async for event in infinite_watch(settings=chosen, resource=named, namespace=where):
                 if not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":
-                    told(resource, event["type"], event["object"])
+                    _pass_on(told, resource, event["type"], event["object"])
         except APINotFoundError:  # Kueue is not there, or not yet
             await asyncio.sleep(ABSENT_SECONDS)
+
+
+def _pass_on(told: Told, resource: Resource, kind: str | None, obj: Object) -> None:
+    try:
+        told(resource, kind, obj)
+    except Exception:  # an object past all that was foreseen is no reason to hear of no other
+        logger.exception("an event of a %s could not be taken in", resource.value)
 
 
 def settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
