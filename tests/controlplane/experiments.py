@@ -207,12 +207,14 @@ def answering(
     return Player(api, outcome, namespace=namespace)
 
 
-def once(stages: Iterable[Object]) -> bool:
-    """Whether every stage has succeeded, at its first attempt or found in the store."""
-    return all(
-        one["status"]["state"] == "Succeeded" and one["status"].get("attempt", {}).get("number", 1) == 1
-        for one in stages
-    )
+def not_at_once(stages: Iterable[Object]) -> list[Object]:
+    """The statuses of stages that have not succeeded at their first attempt, or been found in the store."""
+    statuses = [one.get("status", {}) for one in stages]
+    return [
+        one
+        for one in statuses
+        if one.get("state") != "Succeeded" or one.get("attempt", {}).get("number", 1) != 1
+    ]
 
 
 def _source(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.api import Api, eventually
-from controlplane.experiments import Experiments, answering, manifest, once, summary
+from controlplane.experiments import Experiments, answering, manifest, not_at_once, summary
 from controlplane.operating import Operator, operating
 from controlplane.plane import ControlPlane
 from controlplane.player import playing
@@ -86,7 +86,7 @@ async def test_an_api_server_that_is_killed_under_load(
             record_property("seconds to the next Job", await another_job(seen))
             ended = await experiments.ended(*names, within_s=120)
         assert {summary(one)["reason"] for one in ended} == {"Completed"}
-        assert once(await experiments.stages())
+        assert not not_at_once(await experiments.stages())
         assert not seen.twice
         assert not seen.overlaps
 
@@ -125,7 +125,7 @@ async def test_connections_that_fall_silent(
                 record_property("seconds to the next Job", await another_job(seen))
                 ended = await experiments.ended("before", "after", within_s=RECOVERY_SECONDS)
             assert {summary(one)["reason"] for one in ended} == {"Completed"}
-            assert once(await experiments.stages())
+            assert not not_at_once(await experiments.stages())
             assert not seen.twice
         finally:
             await operator.end()
