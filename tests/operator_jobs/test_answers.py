@@ -75,15 +75,16 @@ def test_a_failure_fits(text):
     assert read_answer(LookupAnswer, to_message(answer).decode(), "p" * 63) == answer
 
 
-def test_a_preparation_or_training_takes_a_bit_and_its_prefix():
-    assert answer_size(Kind.TRAIN, {}) == len('"0123456789abcdef":{},')
+def test_a_preparation_takes_a_bit_and_its_prefix_and_a_training_what_it_cost():
+    assert answer_size(Kind.PREPARE, {}) == len('"0123456789abcdef":{},')
+    assert answer_size(Kind.TRAIN, {}) == len('"0123456789abcdef":{"gpuSeconds":999999999},')
 
 
 @pytest.mark.parametrize("seeds", [1, 8, 64])
 def test_as_many_indexes_as_answers_need_and_every_key_asked_once(seeds, accepted):
     document = accepted(seeds=list(range(seeds)))
     number = indexes(document)
-    shares = [document.by_answer[index::number] for index in range(number)]
+    shares = [document.questions()[index::number] for index in range(number)]
     assert sorted(key for share in shares for key in share) == sorted(document.stages)
     sizes = [sum(document.stages[key].answer for key in share) for share in shares]
     assert max(sizes) <= ANSWER_BYTES

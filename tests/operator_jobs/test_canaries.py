@@ -106,7 +106,7 @@ def made_of(manifest, configured):
             queue=experiment.spec.queue_name,
         )
         stages.append(stage_job(attempt, store, settings))
-        services.append(stage_service(attempt))
+        services.append(stage_service(attempt, "job-uid"))
     owner = Reference(Resource.EXPERIMENT, document.namespace, document.name, UID)
     plan = config_map(document, UID)["metadata"]["name"]
     outputs = {stage.key: "d" * 64 for stage in document.of_kind(Kind.EVALUATE)}

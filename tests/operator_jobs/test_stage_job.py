@@ -182,9 +182,11 @@ def test_several_nodes_are_an_indexed_job_whose_pods_find_the_first(configured):
     assert environment["XSTILTS_NODES"] == "3"
     assert environment["XSTILTS_MASTER"] == f"{attempt.name}-0.{attempt.name}.team.svc"
     assert "job-completion-index" in environment["XSTILTS_NODE_RANK"]["fieldRef"]["fieldPath"]
-    service = stage_service(attempt)
+    service = stage_service(attempt, "job-uid")
     assert_valid(service)
     assert service["metadata"]["name"] == attempt.name
+    (owner,) = service["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", attempt.name, "job-uid")
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
     selector = service["spec"]["selector"]

@@ -11,7 +11,7 @@ from xstilts.stage import Result, StageFailure
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS, Outcome, Verdict, gpu_seconds, judge
 from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
 from xstilts_operator.settings import AttemptSettings
-from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView
+from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work
 from xstilts_operator.views.stage import USAGE_LIMIT
 
 KEY = "k" * 64
@@ -104,6 +104,20 @@ def test_a_failure_is_told_in_the_words_of_the_stage():
     assert len(log.log) == 1024
 
 
+def test_a_parent_that_was_missed_is_remembered_whichever_pod_has_told():
+    error = StageFailure(field="parents.model", message="was damaged", parent="a" * 64)
+    said = Result(key=KEY, error=error).model_dump_json(by_alias=True)
+    two = replace(JOB, pods=2)
+    outcome = judge(KEY, two, [pod(1), pod(1, 1, answer=said)], disruption_seen=False, ended_for=0)
+    assert outcome == Outcome(
+        Verdict.FAILED, "ParentDamaged", "parents.model: was damaged", 1, parent="a" * 64
+    )
+    stage = ended(ACTIVE, outcome, worked=60, charge=0, settings=LIMITS, now=NOW)
+    assert (stage.failures, stage.last_failure.parent) == (1, "a" * 64)
+    garbage = said.replace("a" * 64, "no key")
+    assert verdict(JOB, pod(1, answer=garbage)) == "failed"
+
+
 def test_every_pod_pays_for_as_long_as_it_worked():
     attempt = AttemptView(1, NOW, "grid", "uid", gpus=4)
     two = replace(JOB, pods=2)
@@ -115,6 +129,9 @@ def test_every_pod_pays_for_as_long_as_it_worked():
     assert gpu_seconds(attempt, JOB, [], later) == 360  # all are gone: as long as the Job
     assert gpu_seconds(attempt, JOB, [pod(0, began=None)], later) == 0  # it never worked
     assert gpu_seconds(attempt, None, [], later) == 0
+    gone = Work(NOW, NOW + timedelta(seconds=30))
+    assert gpu_seconds(attempt, None, [], later, [gone]) == 120  # with its Job
+    assert gpu_seconds(attempt, JOB, [pod(0)], later, [gone]) == 360  # another has come after it
     assert gpu_seconds(replace(attempt, gpus=0), JOB, [pod(0)], later) == 0
 
 

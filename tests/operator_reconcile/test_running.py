@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from operator_reconcile.world import End, World, usage
-from xstilts_operator.actions import Resource
+from xstilts_operator.actions import CreateJob, Resource
 from xstilts_operator.tolerant import stamp
 
 
@@ -125,16 +125,25 @@ def test_a_spent_budget_begins_nothing_and_stops_nothing(world):
     assert world.said()[:2] == ("True", "Completed")
 
 
-def test_a_job_that_was_deleted_by_hand_counts_as_a_failure(world):
+@pytest.mark.parametrize("watched", [True, False], ids=["seen", "while no operator ran"])
+def test_a_job_that_was_deleted_by_hand_is_continued_and_paid(world, watched):
     under_way(world)
+    world.tick(500)
     name = world.running()[0]
     stage = world.stage_of(name)["metadata"]["name"]
     for pod in world.cache.pods_of_job("team", name):
         world.lose(Resource.POD, pod["metadata"]["name"])
     world.lose(Resource.JOB, name)
-    world.settle()
+    if not watched:
+        told = {"progress": {"attempt": 1, "percent": 7}}
+        world.scribble(Resource.STAGE, stage, world.get(Resource.STAGE, stage)["status"] | told)
+        world.restart()
+    decision = world.reconcile(Resource.STAGE, stage)
+    assert not [action for action in decision.actions if isinstance(action, CreateJob)]
     status = world.get(Resource.STAGE, stage)["status"]
-    assert (status["state"], status["failures"], status["lastFailure"]["reason"]) == ("Waiting", 1, "JobLost")
+    assert (status["state"], status["lastFailure"]["reason"]) == ("Waiting", "JobDeleted")
+    assert (status.get("failures"), status["resumes"]) == (None, 1)
+    assert list(usage(world.get(Resource.STAGE, stage)).values()) == ([500] if watched else [])
     world.play()
     assert world.said()[:2] == ("True", "Completed")
     assert len(world.jobs_made) == len(set(world.jobs_made))
@@ -233,6 +242,21 @@ def test_a_lookup_that_fails_is_asked_again(world):
     assert world.jobs_made == [name, name]
     world.play()
     assert world.said()[:2] == ("True", "Completed")
+
+
+def test_the_service_of_several_nodes_goes_with_their_job(world):
+    under_way(world, resources={"gpus": 1, "nodes": 2})
+    training = [name for name in world.running() if name.startswith("train")]
+    assert training
+    assert sorted(world.names(Resource.SERVICE)) == sorted(training)  # and none of a single pod
+    for name in training:
+        stage = world.stage_of(name)["metadata"]["name"]
+        assert world.writes[stage] == ["create", "status", "job"]
+        world.finish(name)
+    world.settle()
+    for name in training:
+        world._collect(Resource.JOB, world.get(Resource.JOB, name))  # after its time
+    assert not set(training) & set(world.names(Resource.SERVICE))
 
 
 def test_a_foreign_job_of_our_name_is_told(world):

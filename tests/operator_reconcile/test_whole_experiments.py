@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from operator_reconcile.world import End, World, usage
+from xstilts.stage import Result, StageFailure
 from xstilts_operator.actions import Resource
 
 
@@ -63,6 +64,7 @@ def test_what_the_store_holds_is_not_run(world):
     assert [name for name in again.jobs_made if "lookup" not in name and "report" not in name] == []
     assert {row["score"] for row in again.status("second")["results"]} == {"61.0"}
     assert again.status("second")["counts"]["cached"] == 7
+    assert again.status("second")["gpuHours"] == {"spent": "0.00", "saved": "0.40"}  # 4 of six minutes
     trainings = again.stages("train").values()
     assert all("status" not in stage for stage in trainings)  # nothing needs them: not even a write
 
@@ -114,6 +116,50 @@ def test_retry_failed_at_tries_failed_stages_again(world):
     assert sorted(attempts) == [1, 1, 1, 1, 1, 1, 2]
 
 
+SQUAD = "train squad on small, seed 1"
+
+
+def without_its_parent(stage) -> End:
+    """It has not found its model in the store, or that was damaged."""
+    error = StageFailure(message="it was damaged and is set aside", parent=stage["spec"]["parents"]["model"])
+    return End(1, message=Result(key=stage["spec"]["key"], error=error).model_dump_json(by_alias=True))
+
+
+def test_a_stage_whose_output_is_gone_runs_again_before_what_needs_it(world):
+    # one after the other: two outputs are gone
+    missing = [f"{kind} xnli after squad on small, seed 1" for kind in ("evaluate", "train")]
+    evaluation, training = missing
+
+    def end(stage) -> End:
+        title = stage["spec"]["title"]
+        if missing and title == missing[-1]:
+            missing.pop()
+            return without_its_parent(stage)
+        return End()
+
+    world.submit()
+    world.play(end)
+    assert world.said()[:2] == ("True", "Completed")
+    attempts = {title: one["status"]["attempt"]["number"] for title, one in world.stages().items()}
+    again = {title: number for title, number in attempts.items() if number > 1}
+    assert again == {SQUAD: 2, training: 3, evaluation: 2}
+    assert len(world.jobs_made) == len(set(world.jobs_made))
+
+
+def test_an_output_that_is_never_found_is_made_again_only_so_often(world):
+    world.submit()
+    world.play(lambda stage: without_its_parent(stage) if "after squad" in stage["spec"]["title"] else End())
+    assert world.said()[:2] == ("False", "PartlyFailed")
+    runs = [stage["status"]["attempt"]["number"] for title, stage in world.stages().items() if title == SQUAD]
+    assert runs <= [3]
+    (failed,) = {
+        one["status"]["lastFailure"]["reason"]
+        for one in world.stages().values()
+        if one["status"]["state"] == "Failed"
+    }
+    assert failed == "ParentDamaged"
+
+
 def test_a_new_experiment_tries_an_inherited_failure_once(world):
     world.submit("first")
     world.play(lambda stage: End(64) if stage["spec"]["title"].startswith("train squad") else End())
@@ -130,8 +176,10 @@ def test_a_grid_that_grows_keeps_what_it_has(world):
     world.submit()
     world.play()
     made = list(world.jobs_made)
+    assert world.asked == 7
     world.edit(seeds=[1, 2])
     world.play()
+    assert world.asked == 13  # what is new alone
     assert world.said()[:2] == ("True", "Completed")
     assert world.status()["counts"]["total"] == 13
     new = [name for name in world.jobs_made[len(made) :] if "lookup" not in name and "report" not in name]

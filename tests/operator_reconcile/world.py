@@ -83,6 +83,7 @@ class World:
         writes: of each object, what was written: create, status, owners, job.
         events: those that were emitted.
         lingering: pods that are being deleted take their time.
+        asked: how many keys the store has been asked for.
     """
 
     settings: Settings = SETTINGS
@@ -93,6 +94,7 @@ class World:
     writes: dict[str, list[str]] = field(default_factory=dict)
     events: list[Emit] = field(default_factory=list)
     lingering: bool = False
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.cache = Cache()
@@ -354,14 +356,19 @@ class World:
         plan = self.cache.plan_of(NAMESPACE, job["metadata"]["labels"]["xstilts.dev/plan"])
         assert plan is not None
         texts = plan.texts()
-        share = plan.by_answer[index :: job["spec"].get("completions", 1)]
+        body = self._bodies[job["metadata"]["uid"]]
+        volumes = {one["name"]: one for one in body["spec"]["template"]["spec"]["volumes"]}
+        before = volumes["asked"]["configMap"]["name"] if "asked" in volumes else ""
+        questions = plan.questions(self.cache.plan_of(NAMESPACE, before))
+        self.asked += len(questions) if index == 0 else 0
+        share = questions[index :: job["spec"].get("completions", 1)]
         found: dict[str, Any] = {}
         for key in share:
             if key in self.store:
                 stage = Stage.model_validate_json(texts[key])
                 scores = scores_of(stage, self.store[key])
                 told = {"outputsDigest": sha256_hex(key.encode()), "scores": scores} if scores else {}
-                found[key[:PREFIX]] = told
+                found[key[:PREFIX]] = {"gpuSeconds": 360, **told}
         name = job["metadata"]["labels"]["xstilts.dev/plan"]
         return json.dumps({"schema": LOOKUP_SCHEMA, "plan": name, "index": index, "found": found})
 

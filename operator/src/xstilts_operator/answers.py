@@ -13,13 +13,15 @@ from xstilts.stage import RESULT_LIMIT, EvaluateSpec, Kind, StageFailure
 
 LOOKUP_SCHEMA: Final = "xstilts.dev/lookup/v1"
 REPORT_SCHEMA: Final = "xstilts.dev/report/v1"
+MOST_SECONDS: Final = 999_999_999  # of GPUs, that are told of one stage
 PREFIX: Final = 16  # digits of a key or digest: enough to tell those of one plan apart
 _LONGEST_TEXT: Final = 300  # characters of a failure's place and sentence, each at most 6 bytes in JSON
 
 
 class Found(Model):
-    """A stage that the store holds; of an evaluation its digest, and its main scores with two digits."""
+    """A stage that the store holds, and what it has cost; of an evaluation its digest, and its main scores with two digits."""
 
+    gpu_seconds: int | None = Field(default=None, ge=0, le=MOST_SECONDS)
     outputs_digest: str | None = None
     scores: dict[str, dict[str, dict[str, str]]] = Field(default_factory=dict)
 
@@ -75,7 +77,7 @@ def lookup_answer(plan: str, index: int, found: Mapping[str, Found]) -> bytes:
 
 def answer_size(kind: Kind, spec: Mapping[str, Any]) -> int:
     """How many bytes a stage takes at most in a lookup's answer."""
-    found = Found()
+    found = Found(gpu_seconds=None if kind is Kind.PREPARE else MOST_SECONDS)
     if kind is Kind.EVALUATE:
         scores = {
             data.task.name: {
@@ -83,7 +85,7 @@ def answer_size(kind: Kind, spec: Mapping[str, Any]) -> int:
             }
             for data in EvaluateSpec.model_validate(spec).data
         }
-        found = Found(outputs_digest="f" * 64, scores=scores)
+        found = Found(gpu_seconds=MOST_SECONDS, outputs_digest="f" * 64, scores=scores)
     return len(_json(found)) + PREFIX + len('"":,')
 
 
@@ -98,4 +100,4 @@ def to_message(answer: LookupAnswer | ReportAnswer) -> bytes:
 
 
 def _json(model: Model) -> bytes:
-    return model.model_dump_json(exclude_unset=True).encode()
+    return model.model_dump_json(exclude_unset=True, exclude_none=True).encode()

@@ -6,7 +6,8 @@ Objects in the cache are never changed, only replaced: so what was read out of o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,8 +22,10 @@ from xstilts_operator.tolerant import mapping, text
 from xstilts_operator.views import (
     ExperimentView,
     JobView,
+    PodView,
     StageState,
     StageView,
+    Work,
     WorkloadView,
     view_experiment,
     view_job,
@@ -63,7 +66,7 @@ class Observatory:
     """Sees scenes in a cache, and remembers what it has seen.
 
     What it remembers sharpens decisions and is needed by none: after a restart, a Job that has vanished meanwhile is made
-    again, and a pod that was disrupted and is gone counts by what is left of it.
+    again, a pod that was disrupted and is gone counts by what is left of it, and what it has worked is not paid for.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -73,6 +76,7 @@ class Observatory:
         self._specs: Memory[tuple[Object, Experiment | None, tuple[Problem, ...]]] = Memory()
         self._jobs: Memory[str] = Memory()  # stage UID and attempt -> UID of the Job
         self._disrupted: Memory[bool] = Memory()  # stage UID and attempt
+        self._works: Memory[Mapping[str, Work]] = Memory()  # stage UID and attempt -> by the pod's UID
         self._ended: Memory[datetime] = Memory()  # UID of a Job -> when it was first seen to have ended
 
     def experiment(self, namespace: str, name: str, now: datetime) -> ExperimentScene | None:
@@ -93,7 +97,7 @@ class Observatory:
             experiment=experiment,
             plan=plan,
             plan_problem=problem,
-            looked_up=frozenset(looked_up.by_name) if looked_up else frozenset(),
+            looked_up=looked_up,
             stages={one: stage for one, stage in stages.items() if not stage.deleting},
             taken=frozenset(stages),
             occupied=frozenset(one for one, stage in stages.items() if self._is_occupied(stage)),
@@ -131,6 +135,7 @@ class Observatory:
             job_seen=self._jobs.get(attempt) is not None,
             disruption_seen=self._disrupted.get(attempt) is not None,
             ended_for=self._ended_for(named, now),
+            gone=self._gone(stage, [pod for pod in pods if pod.job == current], now),
         )
 
     def _stage(self, obj: Object) -> StageView:
@@ -207,6 +212,20 @@ class Observatory:
         """Kueue's Workload of a Job that is there."""
         found = self._cache.workload_of_job(job.uid) if job is not None else None
         return view_workload(found) if found is not None else None
+
+    def _gone(self, stage: StageView, pods: Sequence[PodView], now: datetime) -> tuple[Work, ...]:
+        """When those pods of the attempt that is under way worked that have gone since."""
+        if not stage.active or stage.attempt is None or stage.attempt.gpus == 0:
+            return ()
+        attempt, there = (stage.uid, stage.number), {pod.uid for pod in pods}
+        seen = self._works.get(attempt) or {}
+        gone = {
+            uid: replace(work, finished=work.finished or now)
+            for uid, work in seen.items()
+            if uid not in there
+        }
+        self._works.put(attempt, gone | {pod.uid: pod.work for pod in pods if pod.work is not None})
+        return tuple(gone.values())
 
     def _ended_for(self, job: JobView | None, now: datetime) -> float | None:
         """For how many seconds, by our own clock, a Job has been known to have ended; None where it has not."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xstilts_operator.plans import PlanDocument
-from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, WorkloadView
+from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, Work, WorkloadView
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ExperimentScene:
         experiment: it.
         plan: the plan that its status names; None where that is not there, or cannot be read.
         plan_problem: why the plan cannot be read.
-        looked_up: the names of the stages that the store has been asked for, by the plan that the status names.
+        looked_up: the plan whose stages the store has been asked for; None where that is not there, or cannot be read.
         stages: the TransferStages of its plan that are there, by name.
         taken: the names of those, and of ones that are being deleted.
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
@@ -41,7 +41,7 @@ class ExperimentScene:
     experiment: ExperimentView
     plan: PlanDocument | None = None
     plan_problem: str = ""
-    looked_up: frozenset[str] = frozenset()
+    looked_up: PlanDocument | None = None
     stages: Mapping[str, StageView] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
@@ -65,6 +65,7 @@ class StageScene:
         job_seen: whether the current attempt's Job has been seen before, so that it is lost where there is none.
         disruption_seen: whether a pod of the current attempt, there or gone, has been seen to be disrupted.
         ended_for: seconds, by our own clock, for which the Job has been known to have ended; None where it has not.
+        gone: when those pods of the current attempt worked that have been seen and are not there any more.
     """
 
     stage: StageView
@@ -78,3 +79,4 @@ class StageScene:
     job_seen: bool = False
     disruption_seen: bool = False
     ended_for: float | None = None
+    gone: tuple[Work, ...] = ()

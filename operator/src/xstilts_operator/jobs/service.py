@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from xstilts_operator.actions import Object
-from xstilts_operator.jobs.job import owner_reference
+from xstilts_operator.actions import Object, Resource
 from xstilts_operator.jobs.stage import Attempt
 from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL
 
 RENDEZVOUS_PORT: Final = 29_500  # of the trainer's first process
 
 
-def stage_service(attempt: Attempt) -> Object:
-    """The Service, controlled by the TransferStage; addresses are published before pods are ready."""
+def stage_service(attempt: Attempt, job: str) -> Object:
+    """The Service, controlled by the attempt's Job (its UID), with which it goes; addresses are published before pods are ready."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -21,7 +20,15 @@ def stage_service(attempt: Attempt) -> Object:
             "name": attempt.name,
             "namespace": attempt.stage.namespace,
             "labels": attempt.labels,
-            "ownerReferences": [owner_reference(attempt.stage)],
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": Resource.JOB.value,
+                    "name": attempt.name,
+                    "uid": job,
+                    "controller": True,
+                }
+            ],
         },
         "spec": {
             "clusterIP": "None",

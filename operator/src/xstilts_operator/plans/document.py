@@ -125,10 +125,14 @@ class PlanDocument:
         """The stages by the TransferStage's name."""
         return {stage.name: stage for stage in self.stages.values()}
 
-    @cached_property
-    def by_answer(self) -> tuple[str, ...]:
-        """The keys, longest answers to a lookup first; of equals in the order of the keys."""
-        return tuple(sorted(self.stages, key=lambda key: (-self.stages[key].answer, key)))
+    def questions(self, before: PlanDocument | None = None) -> tuple[str, ...]:
+        """The keys that the store is asked for, longest answers first; of equals in the order of the keys.
+
+        `before` is a plan that it has answered for.
+        """
+        asked = before.stages if before is not None else {}
+        keys = (key for key in self.stages if key not in asked)
+        return tuple(sorted(keys, key=lambda key: (-self.stages[key].answer, key)))
 
     def texts(self) -> dict[str, str]:
         """Key -> the stage as canonical JSON, unpacked now."""

@@ -55,7 +55,7 @@ def admit(
         plan: its plan.
         stages: those that are there, by key.
         needed: keys of what must run.
-        looked_up: names of the stages that the store has been asked for.
+        looked_up: keys of the stages that the store has been asked for.
         occupied: names of the stages of which an earlier attempt still runs.
         parallelism: how many attempts it may have under way.
         now: the time.
@@ -65,7 +65,7 @@ def admit(
     ready = [
         planned
         for planned in _longest_first(plan, stages, needed)
-        if planned.name in looked_up and _is_ready(planned, stages)
+        if planned.key in looked_up and _is_ready(planned, stages)
     ]
     backing_off = {planned.key for planned in ready if _backs_off(stages[planned.key], now)}
     busy = {planned.key for planned in ready if planned.name in occupied}

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from xstilts.errors import EXIT_INTERRUPTED, EXIT_INVALID
 from xstilts.stage import Result
-from xstilts_operator.views import AttemptView, JobView, PodView, WorkloadView
+from xstilts_operator.views import AttemptView, JobView, PodView, Work, WorkloadView
 from xstilts_operator.views.stage import LOG_LIMIT, MESSAGE_LIMIT
 
 # A Job's end and that of its pods come by different watches: for so long a pod that is not there may still come.
 POD_GRACE_SECONDS: Final = 30.0
+PARENT_DAMAGED: Final = "ParentDamaged"
 
 
 class Verdict(StrEnum):
@@ -31,7 +32,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt has ended. `log` is the end of what it said, where that is no result."""
+    """How an attempt has ended.
+
+    `log` is the end of what it said, where that is no result; `parent` the key of the stage whose output it missed.
+    """
 
     verdict: Verdict
     reason: str
@@ -39,9 +43,11 @@ class Outcome:
     exit_code: int | None = None
     log: str = ""
     result: Result | None = None
+    parent: str | None = None
 
 
-LOST: Final = Outcome(Verdict.FAILED, "JobLost", "its Job was deleted while it ran")
+# As a pod that somebody deletes: nothing says that the stage is to blame.
+DELETED: Final = Outcome(Verdict.INTERRUPTED, "JobDeleted", "somebody deleted its Job while it ran")
 
 
 def judge(
@@ -85,22 +91,29 @@ def result_in(key: str, answer: str) -> Result | None:
     return result if result.key == key else None
 
 
-def gpu_seconds(attempt: AttemptView, job: JobView | None, pods: Iterable[PodView], now: datetime) -> int:
+def gpu_seconds(
+    attempt: AttemptView,
+    job: JobView | None,
+    pods: Iterable[PodView],
+    now: datetime,
+    gone: Iterable[Work] = (),
+) -> int:
     """What an attempt is charged: the GPUs of each pod for as long as it worked, queues and pulls left out.
 
-    A pod that is not there any more is taken to have worked as long as the longest of the others; where none is left,
-    as long as the Job.
+    `gone` is the work of pods that are not there any more. One of which nothing is known is taken to have worked as
+    long as the longest of the others; where nothing is known of any, as long as the Job.
     """
     if attempt.gpus == 0:
         return 0
-    worked = [pod.seconds(now) for pod in pods]
-    if not worked and job is not None and job.started is not None and not job.suspended:
-        worked = [max(0, int(((job.ended or now) - job.started).total_seconds()))]
-    if not worked:
+    works = [*(pod.work for pod in pods), *gone]
+    if not works and job is not None and job.started is not None and not job.suspended:
+        works = [Work(job.started, job.ended)]
+    if not works:
         return 0
-    planned = job.pods if job is not None else len(worked)
-    gone = max(0, planned - len(worked))
-    return (attempt.gpus // planned) * (sum(worked) + gone * max(worked))
+    worked = [work.seconds(now) if work is not None else 0 for work in works]
+    planned = job.pods if job is not None else attempt.nodes
+    unknown = max(0, planned - len(worked))
+    return (attempt.gpus // planned) * (sum(worked) + unknown * max(worked))
 
 
 def _completed(key: str, over: Sequence[PodView], *, patient: bool) -> Outcome | None:
@@ -128,7 +141,8 @@ def _failed(key: str, over: Sequence[PodView], *, disruption_seen: bool) -> Outc
     if interrupted is not None:
         return _told(Verdict.INTERRUPTED, "Interrupted", key, interrupted)
     if own:
-        return _told(Verdict.FAILED, own[0].reason or "Failed", key, own[0])
+        told = [_told(Verdict.FAILED, pod.reason or "Failed", key, pod) for pod in own]
+        return next((one for one in told if one.parent), told[0])
     if bad:
         return _told(Verdict.INTERRUPTED, "Deleted", key, bad[0])
     return Outcome(Verdict.INTERRUPTED, "PodLost", "its pod is gone: somebody has deleted it, or its node")
@@ -139,12 +153,13 @@ def _told(verdict: Verdict, reason: str, key: str, pod: PodView) -> Outcome:
     result = result_in(key, pod.answer)
     if result is not None and result.error is not None:
         error = result.error
-        message, log = f"{error.field}: {error.message}" if error.field else error.message, ""
-    else:
-        ending = "its pod never ran" if pod.exit_code is None else f"exit code {pod.exit_code}"
-        said = ": ".join(part for part in (pod.reason, pod.message) if part)
-        message, log = f"{ending} ({said})" if said else ending, _tail(pod.answer)
-    return Outcome(verdict, reason, message[:MESSAGE_LIMIT], pod.exit_code, log)
+        message = f"{error.field}: {error.message}" if error.field else error.message
+        reason = PARENT_DAMAGED if error.parent else reason
+        return Outcome(verdict, reason, message[:MESSAGE_LIMIT], pod.exit_code, parent=error.parent)
+    ending = "its pod never ran" if pod.exit_code is None else f"exit code {pod.exit_code}"
+    said = ": ".join(part for part in (pod.reason, pod.message) if part)
+    message = f"{ending} ({said})" if said else ending
+    return Outcome(verdict, reason, message[:MESSAGE_LIMIT], pod.exit_code, _tail(pod.answer))
 
 
 def _tail(answer: str) -> str:

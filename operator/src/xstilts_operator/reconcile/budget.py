@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from xstilts_operator.reconcile.hindrance import QUEUED
+from xstilts_operator.reconcile.queues import QUEUED
 from xstilts_operator.views import ExperimentView, StageView
 
 SECONDS_PER_HOUR = 3600
@@ -17,7 +17,7 @@ def spent(uid: str, stages: Iterable[StageView]) -> int:
 
 
 def saved(uid: str, stages: Iterable[StageView]) -> int:
-    """The GPU-seconds that other experiments have paid for stages that this one needs, and that succeeded."""
+    """The GPU-seconds that others have paid for stages that this one needs, and that succeeded; what the store had too."""
     return sum(
         one.gpu_seconds
         for stage in stages

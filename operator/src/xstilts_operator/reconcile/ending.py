@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,12 +10,13 @@ from xstilts_operator.reconcile.attempts import Outcome, Verdict
 from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.settings import AttemptSettings
 from xstilts_operator.tolerant import rounded
-from xstilts_operator.views import AttemptView, Failure, StageState, StageView, Usage
+from xstilts_operator.views import Failure, StageState, StageView, Usage
 from xstilts_operator.views.stage import USAGE_LIMIT, view_scores
 
 # Progress is told in whole percent: an attempt that has worked this long is taken to have moved its checkpoint.
 STEADY_SECONDS: Final = 600
 OTHERS: Final = "others"  # the payers of a stage that are told apart no more
+STORE: Final = "store"  # the payer of what was in the store: whoever ran it, by its manifest
 
 
 def ended(
@@ -49,6 +49,7 @@ def ended(
         exit_code=outcome.exit_code,
         log=outcome.log,
         percent=stage.percent,
+        parent=outcome.parent,
     )
     if outcome.verdict is Verdict.INVALID:
         return _failed(stage, failure, outcome.reason, now)
@@ -61,9 +62,22 @@ def ended(
 
 def paid(stage: StageView, charge: int) -> StageView:
     """The stage with GPU-seconds charged to the payer of its attempt."""
-    if stage.attempt is None or charge <= 0:
+    payer = stage.attempt
+    return stage if payer is None else bill(stage, Usage(payer.experiment, payer.experiment_uid, charge))
+
+
+def bill(stage: StageView, charge: Usage) -> StageView:
+    """The stage with a charge more: to a payer that has paid before, or to a new one."""
+    if charge.gpu_seconds <= 0:
         return stage
-    return replace(stage, usage=_charged(stage.usage, stage.attempt, charge))
+    uid = charge.experiment_uid
+    before = sum(one.gpu_seconds for one in stage.usage if one.experiment_uid == uid)
+    others = [one for one in stage.usage if one.experiment_uid != uid]
+    if len(others) >= USAGE_LIMIT:
+        last = others[USAGE_LIMIT - 2 :]
+        merged = Usage(OTHERS, OTHERS, sum(one.gpu_seconds for one in last))
+        others = [*others[: USAGE_LIMIT - 2], merged]
+    return replace(stage, usage=(*others, replace(charge, gpu_seconds=before + charge.gpu_seconds)))
 
 
 def backoff(failures: int, settings: AttemptSettings) -> timedelta:
@@ -124,14 +138,3 @@ def _moved(stage: StageView, worked: int) -> bool:
     before = stage.last_failure.percent if stage.last_failure else None
     further = stage.percent is not None and stage.percent > (before or 0)
     return further or worked >= STEADY_SECONDS
-
-
-def _charged(usage: Sequence[Usage], payer: AttemptView, charge: int) -> tuple[Usage, ...]:
-    """The bill with a charge more: to a payer that has paid before, or to a new one."""
-    before = sum(one.gpu_seconds for one in usage if one.experiment_uid == payer.experiment_uid)
-    others = [one for one in usage if one.experiment_uid != payer.experiment_uid]
-    if len(others) >= USAGE_LIMIT:
-        last = others[USAGE_LIMIT - 2 :]
-        merged = Usage(OTHERS, OTHERS, sum(one.gpu_seconds for one in last))
-        others = [*others[: USAGE_LIMIT - 2], merged]
-    return (*others, Usage(payer.experiment, payer.experiment_uid, before + charge))

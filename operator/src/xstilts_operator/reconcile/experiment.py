@@ -18,7 +18,7 @@ from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined
 from xstilts_operator.reconcile.planning import Planned, planned, stage_bodies
 from xstilts_operator.reconcile.report import Report, report
 from xstilts_operator.reconcile.results import summary
-from xstilts_operator.reconcile.retry import again, retries
+from xstilts_operator.reconcile.retry import again, anew, missed, retries
 from xstilts_operator.reconcile.rollup import rollup
 from xstilts_operator.reconcile.standing import standings
 from xstilts_operator.reconcile.status import PlanStatus, Summary, apply_status
@@ -157,7 +157,7 @@ class _Course:
         )
 
     def _known(self, stages: Mapping[str, StageView], lookup: Lookup) -> dict[str, StageView]:
-        """The stages with what the store holds, and failed ones as if they had not been tried where they are again."""
+        """The stages with what the store holds, and as if they had not been tried those that are tried again."""
         known = dict(stages)
         for key, found in lookup.found.items():
             if key in known:
@@ -165,17 +165,17 @@ class _Course:
         for key, stage in known.items():
             if retries(self.scene.experiment, stage):
                 known[key] = again(stage, self.now)
-        return known
+        return known | {key: anew(known[key], self.now) for key in missed(self.plan.document, known)}
 
     def _admit(self, stages: Mapping[str, StageView], lookup: Lookup) -> Admission:
         document = self.plan.document
-        looked_up = frozenset(document.by_name) if lookup.answered else self.scene.looked_up
+        looked_up = document if lookup.answered else self.scene.looked_up
         return admit(
             self.scene.experiment,
             document,
             stages,
             needed=needed(document, stages),
-            looked_up=looked_up,
+            looked_up=looked_up.stages if looked_up else (),
             occupied=self.scene.occupied,
             parallelism=self._parallelism,
             now=self.now,
@@ -227,4 +227,5 @@ class _Course:
         if said.over:
             completed = replace(experiment, completed=experiment.completed or self.now)
             return after_the_end(completed, self.now).again_in
-        return remaining(experiment, self.now) if not experiment.suspended else None
+        # past it, the ends of what runs bring us here again
+        return (remaining(experiment, self.now) or None) if not experiment.suspended else None

@@ -1,4 +1,4 @@
-"""Asking the store which stages of a plan it holds: once a plan, before anything of it runs."""
+"""Asking the store which stages of a plan it holds: each stage once, before anything of the plan runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from datetime import datetime
 from xstilts.stage import Kind
 from xstilts_operator.actions import Action, Create, Resource
 from xstilts_operator.answers import Found, LookupAnswer, read_answer
-from xstilts_operator.jobs import lookup_job
+from xstilts_operator.jobs import Asked, lookup_job
 from xstilts_operator.names import companion_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.companions import again_in, deletion, hindrance, replaced
+from xstilts_operator.reconcile.ending import STORE, bill
 from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
 from xstilts_operator.tolerant import rounded
-from xstilts_operator.views import StageState, StageView
+from xstilts_operator.views import StageState, StageView, Usage
 from xstilts_operator.views.stage import view_scores
 
 
@@ -50,19 +51,21 @@ def look_up(
     settings: Settings,
     now: datetime,
 ) -> Lookup:
-    """Ask, wait, or read the answers; nothing is asked where every stage has succeeded by now.
+    """Ask, wait, or read the answers; nothing is asked where every stage in question has succeeded by now.
 
-    `stages` are those that are there, by key.
+    A plan that has grown is asked for what is new in it. `stages` are those that are there, by key.
     """
-    experiment = scene.experiment
-    if experiment.looked_up == plan_name or all(
-        key in stages and stages[key].succeeded for key in plan.stages
-    ):
+    experiment, before = scene.experiment, scene.looked_up
+    if experiment.looked_up == plan_name:
         return Lookup(answered=True)
-    question = f"asks the store for {len(plan.stages)} stages"
+    questions = plan.questions(before)
+    if all(key in stages and stages[key].succeeded for key in questions):
+        return Lookup(answered=True)
+    question = f"asks the store for {len(questions)} stages"
     companion = scene.companions.get(companion_name(plan_name, "lookup"))
     if companion is None:
-        body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue)
+        asked = Asked(experiment.looked_up, before) if before else None
+        body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue, asked)
         return Lookup(answered=False, actions=(Create(Resource.JOB, body),), message=question)
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
@@ -80,7 +83,7 @@ def take_in(stage: StageView, found: Found, now: datetime) -> StageView:
         return stage
     done = stage.to(StageState.SUCCEEDED, now, reason="Cached", completed=rounded(now))
     return replace(
-        done,
+        bill(done, Usage(STORE, STORE, found.gpu_seconds or 0)),
         cached=True,
         scores=view_scores(found.scores),
         score=headline(stage.stage, found.scores),

@@ -7,7 +7,7 @@ from datetime import datetime
 from xstilts_operator.actions import Action, Decision, Delete, Emit, Reference, Resource
 from xstilts_operator.names import job_name
 from xstilts_operator.reconcile.attempts import (
-    LOST,
+    DELETED,
     POD_GRACE_SECONDS,
     Outcome,
     Verdict,
@@ -19,7 +19,7 @@ from xstilts_operator.reconcile.ending import ended, paid
 from xstilts_operator.reconcile.hindrance import Reason, of_idle, of_job, passes_in
 from xstilts_operator.reconcile.owners import set_owners
 from xstilts_operator.reconcile.queues import is_misplaced
-from xstilts_operator.reconcile.starting import start
+from xstilts_operator.reconcile.starting import service, start
 from xstilts_operator.reconcile.suspension import lapses_in, wants, why_stopped
 from xstilts_operator.reconcile.writes import say, write
 from xstilts_operator.scenes import StageScene
@@ -82,7 +82,8 @@ def _cut_short(scene: StageScene, job: JobView | None) -> Outcome | None:
     """How an attempt has ended of which the Job has not."""
     if job is not None:
         return evicted(job, scene.workload)
-    return LOST if scene.named is None and scene.job_seen else None
+    made = scene.job_seen or scene.stage.told == scene.stage.number
+    return DELETED if scene.named is None and made else None
 
 
 def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) -> Decision:
@@ -98,13 +99,14 @@ def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) ->
 
 def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[Action, ...]) -> Decision:
     stage, lapses = scene.stage, lapses_in(scene.needed_by, now)
+    actions = (*leftovers, *service(scene, job))
     said = of_job(scene, job)
     if said is None:
-        return Decision((*leftovers, *say(stage)), again_in=lapses)
+        return Decision((*actions, *say(stage)), again_in=lapses)
     patience = 0.0 if stage.reason == said[0] else passes_in(stage, now)
     if patience > 0:
-        return Decision(leftovers, again_in=min(patience, lapses or patience))
-    return Decision((*leftovers, *say(stage, *said)), again_in=lapses)
+        return Decision(actions, again_in=min(patience, lapses or patience))
+    return Decision((*actions, *say(stage, *said)), again_in=lapses)
 
 
 def _stop(scene: StageScene, why: Reason, now: datetime) -> Decision:
@@ -118,11 +120,11 @@ def _stop(scene: StageScene, why: Reason, now: datetime) -> Decision:
 
 
 def _end(scene: StageScene, outcome: Outcome, settings: Settings, now: datetime) -> Decision:
-    pods = _pods(scene)
+    works = [*scene.gone, *(pod.work for pod in _pods(scene) if pod.work is not None)]
     after = ended(
         scene.stage,
         outcome,
-        worked=max((pod.seconds(now) for pod in pods), default=0),
+        worked=max((work.seconds(now) for work in works), default=0),
         charge=_charge(scene, now),
         settings=settings.attempts,
         now=now,
@@ -151,8 +153,8 @@ def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:
 
 
 def _charge(scene: StageScene, now: datetime) -> int:
-    stage = scene.stage
-    return gpu_seconds(stage.attempt, _own(scene), _pods(scene), now) if stage.attempt else 0
+    attempt = scene.stage.attempt
+    return gpu_seconds(attempt, _own(scene), _pods(scene), now, scene.gone) if attempt else 0
 
 
 def _payer(scene: StageScene) -> ExperimentView | None:

@@ -1,4 +1,4 @@
-"""Making the Job of an attempt that has been admitted, once nothing of the attempts before it runs any more."""
+"""Making the Job of an attempt that has been admitted, once nothing of the attempts before it runs any more, and its Service."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xstilts_operator.reconcile.hindrance import passes_in
 from xstilts_operator.reconcile.writes import say
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.settings import Settings
-from xstilts_operator.views import AttemptView, StageView
+from xstilts_operator.views import AttemptView, JobView, StageView
 
 
 def start(
     scene: StageScene, settings: Settings, now: datetime, leftovers: tuple[Action, ...] = ()
 ) -> Decision:
-    """Make the Job of an Active stage, and first the Service where it has several nodes.
+    """Make the Job of an Active stage.
 
     `leftovers` are deletions of what still runs of earlier attempts.
     """
@@ -44,11 +44,20 @@ def start(
         return Decision(
             say(stage, "InvalidStage", "its spec must be one that the operator has made, was not")
         )
-    actions: list[Action] = list(leftovers)
-    if attempt.placement.nodes > 1 and not scene.has_service:
-        actions.append(Create(Resource.SERVICE, stage_service(attempt)))
-    actions.append(CreateJob(stage.reference, attempt.number, stage_job(attempt, store, settings)))
-    return Decision(tuple(actions))
+    create = CreateJob(stage.reference, attempt.number, stage_job(attempt, store, settings))
+    return Decision((*leftovers, create))
+
+
+def service(scene: StageScene, job: JobView) -> tuple[Create, ...]:
+    """Make the Service by which the pods of several nodes find the first of them, as their Job's, with which it goes.
+
+    The pods wait for it: a name that cannot be resolved yet is tried again.
+    """
+    attempt = _attempt(scene.stage)
+    missing = scene.stage.attempt is not None and scene.stage.attempt.nodes > 1 and not scene.has_service
+    if not missing or attempt is None or job.owner != scene.stage.uid or job.deleting:
+        return ()
+    return (Create(Resource.SERVICE, stage_service(attempt, job.uid)),)
 
 
 def _attempt(stage: StageView) -> Attempt | None:

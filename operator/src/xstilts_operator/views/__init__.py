@@ -2,7 +2,15 @@
 
 from xstilts_operator.views.common import Condition, find_condition
 from xstilts_operator.views.experiment import ExperimentView, view_experiment
-from xstilts_operator.views.jobs import JobView, PodView, WorkloadView, view_job, view_pod, view_workload
+from xstilts_operator.views.jobs import (
+    JobView,
+    PodView,
+    Work,
+    WorkloadView,
+    view_job,
+    view_pod,
+    view_workload,
+)
 from xstilts_operator.views.stage import (
     AttemptView,
     Failure,
@@ -24,6 +32,7 @@ __all__ = [
     "StageState",
     "StageView",
     "Usage",
+    "Work",
     "WorkloadView",
     "find_condition",
     "view_experiment",

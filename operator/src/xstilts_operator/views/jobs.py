@@ -78,6 +78,18 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class Work:
+    """When a pod worked: from `began` on, until `finished` or still."""
+
+    began: datetime
+    finished: datetime | None = None
+
+    def seconds(self, now: datetime) -> int:
+        """For how long."""
+        return max(0, ((self.finished or now) - self.began) // timedelta(seconds=1))
+
+
+@dataclass(frozen=True)
 class PodView:
     """A pod.
 
@@ -111,11 +123,10 @@ class PodView:
     finished: datetime | None
     stuck: bool
 
-    def seconds(self, now: datetime) -> int:
-        """How long it has worked."""
-        if self.began is None:
-            return 0
-        return max(0, ((self.finished or now) - self.began) // timedelta(seconds=1))
+    @property
+    def work(self) -> Work | None:
+        """When it worked; None where it never has."""
+        return Work(self.began, self.finished) if self.began is not None else None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ class AttemptView:
     queue: str | None = None
     placement: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def nodes(self) -> int:
+        """How many pods work beside each other."""
+        return count(self.placement.get("nodes")) or 1
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in a status."""
         said: dict[str, Any] = {
@@ -110,7 +115,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Failure:
-    """How the last attempt without an output ended. `percent`: of the progress that it had told."""
+    """How the last attempt without an output ended.
+
+    `percent` is of the progress that it had told, `parent` the key of the stage whose output it missed.
+    """
 
     attempt: int
     reason: str
@@ -118,6 +126,7 @@ class Failure:
     exit_code: int | None = None
     log: str = ""
     percent: int | None = None
+    parent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a status."""
@@ -127,6 +136,7 @@ class Failure:
             "exitCode": self.exit_code,
             "log": self.log or None,
             "progressPercent": self.percent,
+            "parent": self.parent,
         }
         return said | {name: value for name, value in optional.items() if value is not None}
 
@@ -147,7 +157,7 @@ class StageView:
         cached: its output was in the store, or another made it before it was asked for here.
         score: the main scores for people.
         usage: who has paid how much.
-        percent, remaining: as its pod has told, of the attempt that is under way.
+        percent, remaining: as its pod has told, of the attempt `told`: of which the Job has been made, then.
         written: the status as it is there, without `progress`, which is another's.
     """
 
@@ -181,6 +191,7 @@ class StageView:
     last_failure: Failure | None = None
     percent: int | None = None
     remaining: int | None = None
+    told: int = 0
     written: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -286,6 +297,7 @@ def view_stage(obj: Object) -> StageView:
         last_failure=_failure(status.get("lastFailure")),
         percent=percent if percent is not None and percent <= 100 else None,
         remaining=integer(progress.get("estimatedRemainingSeconds")),
+        told=count(progress.get("attempt")),
         written={name: value for name, value in status.items() if name != "progress"},
     )
 
@@ -360,4 +372,5 @@ def _failure(value: Any) -> Failure | None:
         exit_code=integer(said.get("exitCode")),
         log=text(said.get("log"), LOG_LIMIT),
         percent=percent if percent is not None and percent <= 100 else None,
+        parent=_digest(said.get("parent")),
     )
