@@ -59,7 +59,7 @@ class Bench:
     def active_stage(self, attempt: int = 1) -> Reference:
         made = self.store.create(Resource.STAGE, body("s"))
         status = {"state": "Active", "attempt": {"number": attempt}}
-        self.store.apply_status(Resource.STAGE, "ns", "s", status, uid=None, version=None)
+        self.store.apply_status(Resource.STAGE, "ns", "s", status, version=None)
         return Reference(Resource.STAGE, "ns", "s", made["metadata"]["uid"])
 
     def names(self, resource: Resource) -> list[str]:
@@ -107,17 +107,32 @@ def test_a_job_is_made_of_the_attempt_that_the_stage_is_at() -> None:
     assert bench.names(Resource.JOB) == ["s-2"]
 
 
+@pytest.mark.parametrize("left", [Resource.JOB, Resource.POD])
+def test_no_job_is_made_while_one_before_it_is_there_untold(left: Resource) -> None:
+    bench = Bench()
+    stage = bench.active_stage(attempt=2)
+    old = body("s-1")
+    old["metadata"]["labels"]["batch.kubernetes.io/job-name"] = "s-1"
+    bench.store.create(left, old)
+    with pytest.raises(Overtaken):
+        bench.do(CreateJob(stage, 2, body("s-2")))
+    assert bench.store.find(Resource.JOB, "ns", "s-2") is None
+    assert bench.cache.get(left, "ns", "s-1") is not None
+    bench.do(CreateJob(stage, 2, body("s-2")))  # what is known by now, the decision has seen
+    assert bench.store.find(Resource.JOB, "ns", "s-2") is not None
+
+
 @pytest.mark.parametrize("change", ["attempt", "state", "uid", "gone"])
 def test_no_job_is_made_once_the_stage_is_elsewhere(change: str) -> None:
     bench = Bench()
     stage = bench.active_stage()
     if change == "attempt":
         bench.store.apply_status(
-            Resource.STAGE, "ns", "s", {"state": "Active", "attempt": {"number": 2}}, uid=None, version=None
+            Resource.STAGE, "ns", "s", {"state": "Active", "attempt": {"number": 2}}, version=None
         )
     elif change == "state":
         bench.store.apply_status(
-            Resource.STAGE, "ns", "s", {"state": "Pending", "attempt": {"number": 1}}, uid=None, version=None
+            Resource.STAGE, "ns", "s", {"state": "Pending", "attempt": {"number": 1}}, version=None
         )
     else:
         bench.store.remove(Resource.STAGE, "ns", "s")

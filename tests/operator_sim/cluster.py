@@ -1,6 +1,6 @@
 """The rest of a cluster in miniature: Job controller, kubelet and garbage collector, each a little late.
 
-What pods answer comes from `Script`, a pure function of the stage and the attempt: so it is the same in every run.
+How pods end comes from `Script`, and how long they work from their names: so both are the same in every run.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +22,33 @@ from xstilts.stage import EvaluateSpec, Kind, Result, Stage
 from xstilts_operator.actions import Resource
 from xstilts_operator.answers import LOOKUP_SCHEMA, PREFIX, REPORT_SCHEMA
 from xstilts_operator.api import Conflict, NotFound
-from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, STAGE_ANNOTATION
+from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, STAGE_ANNOTATION, STAGE_LABEL
 from xstilts_operator.plans import thaw
 from xstilts_operator.tolerant import mapping, stamp
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 JOB_NAME = "batch.kubernetes.io/job-name"
 
-Script = Callable[[Stage, int], int]  # the exit code of an attempt of a stage
+GRACE_SECONDS = 30.0  # what a pod of a stage that is being deleted may take to end
+ASKS_AGAIN_SECONDS = 5.0  # after which a pod that goes on is asked again whether it does
+
+
+@dataclass(frozen=True)
+class End:
+    """How a pod ends.
+
+    Attributes:
+        code: its exit code.
+        disrupted: whether a condition says that it was not its own doing.
+        gone: whether it vanishes with all that it could have said, as where its node is lost.
+    """
+
+    code: int = 0
+    disrupted: bool = False
+    gone: bool = False
+
+
+Script = Callable[[Stage, int, int], End | None]  # of a stage's attempt the pod of an index; None: it goes on
 
 
 @dataclass
@@ -37,6 +57,7 @@ class Cluster:
 
     Attributes:
         held: the keys that the artifact store holds.
+        failing: how many lookups and reports fail yet, by their kind.
     """
 
     store: Store
@@ -44,6 +65,7 @@ class Cluster:
     clock: Callable[[], datetime]
     script: Script
     held: set[str]
+    failing: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.store.listeners.append(self._react)
@@ -52,6 +74,8 @@ class Cluster:
         obj, deleting = event.obj, "deletionTimestamp" in event.obj["metadata"]
         if event.type == "DELETED":
             self._later(self._collect, obj["metadata"]["uid"])
+        elif not deleting and _is_orphan(self.store, obj):
+            self._later(self._collect_orphan, (event.resource, obj))
         elif event.resource is Resource.JOB:
             if event.type == "ADDED":
                 self._later(self._begin, obj)
@@ -61,7 +85,8 @@ class Cluster:
             if event.type == "ADDED":
                 self._later(self._run, obj)
             elif deleting:
-                self._later(self._kill, obj)
+                of_stage = STAGE_LABEL in obj["metadata"]["labels"]
+                self._later(self._kill, obj, most=GRACE_SECONDS if of_stage else 2.0)
             elif _phase(obj) in {"Succeeded", "Failed"}:
                 self._later(self._count, obj)
 
@@ -115,15 +140,25 @@ class Cluster:
                 if _phase(one) in {"Pending", "Running"}:
                     self.store.delete(Resource.POD, *_name(one), one["metadata"]["uid"], "Background")
         if failed or all(_phase(one) == "Succeeded" for one in pods):
-            kind = "Failed" if failed else "Complete"
-            condition = {
-                "type": kind,
-                "status": "True",
-                "reason": "BackoffLimitExceeded" if failed else "CompletionsReached",
-                "message": "",
-                "lastTransitionTime": stamp(self.clock()),
-            }
-            self._update(Resource.JOB, job, conditions=[condition], active=0)
+            self._finish(job, failed=failed)
+
+    def _lost(self, pod: Any) -> None:
+        """A pod that has vanished is one that has failed."""
+        (owner,) = pod["metadata"]["ownerReferences"]
+        job = self.store.get(Resource.JOB, pod["metadata"]["namespace"], owner["name"])
+        over = mapping(job, "status").get("conditions") or "deletionTimestamp" in job["metadata"]
+        if job["metadata"]["uid"] == owner["uid"] and not over:
+            self._finish(job, failed=True)
+
+    def _finish(self, job: Any, *, failed: bool) -> None:
+        condition = {
+            "type": "Failed" if failed else "Complete",
+            "status": "True",
+            "reason": "BackoffLimitExceeded" if failed else "CompletionsReached",
+            "message": "",
+            "lastTransitionTime": stamp(self.clock()),
+        }
+        self._update(Resource.JOB, job, conditions=[condition], active=0)
 
     def _stop(self, job: Any) -> None:
         """Deletion in the foreground: the pods first."""
@@ -146,23 +181,36 @@ class Cluster:
             phase="Running",
             **self._container(pod, {"running": {"startedAt": self._stamp()}}),
         )
-        self._later(self._end, pod, 5.0, 60.0)
+        seconds = work_seconds(pod["metadata"]["name"])
+        self._later(self._end, pod, seconds, seconds)
 
     def _end(self, pod: Any) -> None:
         pod = self._now(Resource.POD, pod)
         if _phase(pod) != "Running" or "deletionTimestamp" in pod["metadata"]:
             return
-        code, message = self._outcome(pod)
+        end = self._way(pod)
+        if end is None:
+            self._later(self._end, pod, ASKS_AGAIN_SECONDS, ASKS_AGAIN_SECONDS)
+            return
+        if end.gone:
+            self.store.remove(Resource.POD, *_name(pod))
+            self._later(self._lost, pod)
+            return
         began = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
         ended = {
-            "exitCode": code,
-            "message": message,
-            "reason": "Completed" if code == 0 else "Error",
+            "exitCode": end.code,
+            "message": self._message(pod, end),
+            "reason": "Completed" if end.code == 0 else "Error",
             "startedAt": began,
             "finishedAt": self._stamp(),
         }
-        phase = "Succeeded" if code == 0 else "Failed"
-        self._update(Resource.POD, pod, phase=phase, **self._container(pod, {"terminated": ended}))
+        phase = "Succeeded" if end.code == 0 else "Failed"
+        said: dict[str, Any] = self._container(pod, {"terminated": ended})
+        if end.disrupted:
+            said["conditions"] = [
+                {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+            ]
+        self._update(Resource.POD, pod, phase=phase, **said)
 
     def _kill(self, pod: Any) -> None:
         pod = self._now(Resource.POD, pod)
@@ -171,13 +219,32 @@ class Cluster:
         job = self.store.find(Resource.JOB, pod["metadata"]["namespace"], owner["name"])
         if job is not None and "deletionTimestamp" in job["metadata"]:
             self._later(self._stop, job)
+        else:
+            self._later(self._lost, pod)
 
-    def _outcome(self, pod: Any) -> tuple[int, str]:
+    def _way(self, pod: Any) -> End | None:
+        """How a pod ends; None where it goes on."""
+        metadata = pod["metadata"]
+        kind = metadata["labels"][KIND_LABEL]
+        if STAGE_LABEL in metadata["labels"]:
+            stage = Stage.model_validate_json(metadata["annotations"][STAGE_ANNOTATION])
+            return self.script(
+                stage, int(metadata["labels"][ATTEMPT_LABEL]), int(metadata["annotations"][INDEX])
+            )
+        if self.failing[kind]:
+            self.failing[kind] -= 1
+            return End(1)
+        return End()
+
+    def _message(self, pod: Any, end: End) -> str:
+        if end.code != 0:
+            return ""
         namespace, labels = pod["metadata"]["namespace"], pod["metadata"]["labels"]
         plan = labels.get(PLAN_LABEL)
         frozen = self.store.get(Resource.CONFIG_MAP, namespace, plan) if plan else None
         job = self.store.get(Resource.JOB, namespace, labels[JOB_NAME])
-        return answer_of(pod, frozen, job["spec"].get("completions", 1), self.script, self.held)
+        pods = job["spec"].get("completions", 1)
+        return answer_of(pod, frozen, pods, lambda *_: 0, self.held)[1]
 
     # -- the garbage collector ----------------------------------------------------------------------------------------
 
@@ -195,6 +262,13 @@ class Cluster:
                     )
                 else:
                     self.store.delete(resource, *_name(obj), obj["metadata"]["uid"], "Background")
+
+    def _collect_orphan(self, found: tuple[Resource, Any]) -> None:
+        """What came when its owners were gone already, goes too."""
+        resource, obj = found
+        obj = self._now(resource, obj)
+        if _is_orphan(self.store, obj):
+            self.store.delete(resource, *_name(obj), obj["metadata"]["uid"], "Background")
 
     # -- within -------------------------------------------------------------------------------------------------------
 
@@ -222,21 +296,28 @@ class Cluster:
         return {"containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": state}]}
 
 
-def answer_of(pod: Any, frozen: Any, pods: int, script: Script, held: set[str]) -> tuple[int, str]:
+def work_seconds(pod: str) -> int:
+    """How long the pod of a name works: whole seconds, so that no two runs are charged differently."""
+    return 5 + int(sha256_hex(pod.encode())[:4], 16) % 56
+
+
+def answer_of(
+    pod: Any, frozen: Any, pods: int, script: Callable[[Stage, int], int], held: set[str]
+) -> tuple[int, str]:
     """The exit code and last message of a pod of ours.
 
     Args:
         pod: with the labels and annotations of its template.
         frozen: the plan's ConfigMap, for lookups and reports.
         pods: how many pods its Job has.
-        script: how attempts end.
+        script: the exit code of an attempt of a stage.
         held: the keys that the artifact store holds; an attempt that ends well adds its own.
     """
     labels, annotations = pod["metadata"]["labels"], pod["metadata"].get("annotations", {})
     if labels[KIND_LABEL] == "lookup":
         plan, index = thaw(frozen), int(annotations.get(INDEX, 0))
         texts = plan.texts()
-        share = [key for key in plan.by_answer[index::pods] if key in held]
+        share = [key for key in plan.questions()[index::pods] if key in held]
         found = {key[:PREFIX]: _found(Stage.model_validate_json(texts[key])) for key in share}
         said = {"schema": LOOKUP_SCHEMA, "plan": labels[PLAN_LABEL], "index": index, "found": found}
         return 0, json.dumps(said)
@@ -267,6 +348,12 @@ def scores_of(stage: Stage) -> dict[str, dict[str, dict[str, str]]]:
 def _found(stage: Stage) -> dict[str, Any]:
     scores = scores_of(stage)
     return {"outputsDigest": sha256_hex(stage.key.encode()), "scores": scores} if scores else {}
+
+
+def _is_orphan(store: Store, obj: Any) -> bool:
+    """Whether an object had owners, and none of them is there."""
+    owners = obj["metadata"].get("ownerReferences") or []
+    return bool(owners) and not any(store.alive(owner["uid"]) for owner in owners)
 
 
 def _phase(pod: Any) -> str:

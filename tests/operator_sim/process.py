@@ -10,7 +10,7 @@ from typing import Any
 
 from operator_sim.store import Store
 from operator_sim.weather import CrashPoint, FakeApi, Watch, Weather
-from xstilts_operator.actions import Object, Resource
+from xstilts_operator.actions import Decision, Object, Resource
 from xstilts_operator.cache import Cache
 from xstilts_operator.controller import Controller, Watched
 from xstilts_operator.decide import Decider
@@ -41,7 +41,12 @@ SETTINGS = Settings.parse(
 
 
 class Process:
-    """A process whose clock is `skew` from the server's."""
+    """A process whose clock is `skew` from the server's.
+
+    Attributes:
+        alive: from its start until it is killed.
+        spins: decisions that wanted to be made again in no time, for people: they would leave no time for others.
+    """
 
     def __init__(
         self,
@@ -53,10 +58,12 @@ class Process:
         on_crash: Callable[[], None] = lambda: None,
     ) -> None:
         self.alive = False
+        self.spins: list[str] = []
         self._on_crash = on_crash
         self._tasks: list[asyncio.Task[None]] = []
         self._store, self._weather = store, weather
         cache = Cache()
+        self._decider = Decider(Observatory(cache), SETTINGS)
 
         def clock() -> datetime:
             return store.clock() + skew
@@ -67,7 +74,7 @@ class Process:
             api=self.api,
             cache=cache,
             queue=WorkQueue[Key](rng),
-            decide=Decider(Observatory(cache), SETTINGS),
+            decide=self._decide,
             watched=Watched(WATCHED),
             clock=clock,
             emit=self._recorder.emit,
@@ -95,6 +102,13 @@ class Process:
             self._spawn(self.controller.work())
         for work in (self.controller.resync(), self.controller.relist(), self._recorder.run()):
             self._spawn(work)
+
+    def _decide(self, key: Key, now: datetime) -> Decision:
+        decision = self._decider(key, now)
+        if decision.again_in is not None and decision.again_in <= 0:
+            self.spins.append(f"{key} is to be looked at again at once")
+            raise ValueError(self.spins[-1])  # so that time goes on
+        return decision
 
     def _told(self, resource: Resource, kind: str | None, obj: Object) -> None:
         if self.alive:

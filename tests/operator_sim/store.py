@@ -6,7 +6,7 @@ Synchronous and exact; delays and faults are other people's. What is stored is n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,6 +79,13 @@ class Store:
     def alive(self, uid: str) -> bool:
         return uid in self._alive
 
+    def since(self, version: int) -> Iterator[Event]:
+        """What has happened after a version, the last first."""
+        for event in reversed(self.log):
+            if event.version <= version:
+                return
+            yield event
+
     # -- the API ------------------------------------------------------------------------------------------------
 
     def create(self, resource: Resource, body: Object) -> Object:
@@ -103,10 +110,9 @@ class Store:
         name: str,
         status: Any,
         *,
-        uid: str | None,
         version: str | None,
     ) -> Object:
-        old = self._checked(resource, namespace, name, uid, version)
+        old = self._checked(resource, namespace, name, None, version)  # a UID is not looked at
         refuse_floats(status)
         progress = mapping(old, "status").get("progress")
         kept = {} if progress is None else {"progress": progress}
@@ -163,7 +169,15 @@ class Store:
             if resource is Resource.STAGE:
                 raise Refused("spec is immutable")
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
+        if old.get("immutable") is True and any(
+            new.get(part) != old.get(part) for part in ("data", "binaryData")
+        ):
+            raise Refused("field is immutable when `immutable` is set")
         return self._put(resource, new, "MODIFIED")
+
+    def scribble(self, resource: Resource, obj: Object) -> None:
+        """Replace an object by anything: written by hand, past every schema."""
+        self._put(resource, {**obj, "metadata": dict(obj["metadata"])}, "MODIFIED")
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         old = self._objects[resource].pop((namespace, name))

@@ -1,10 +1,16 @@
-"""An event loop whose clock jumps to whatever is due next: hours pass in a moment, and always in the same order."""
+"""Event loops whose clock jumps to whatever is due next: hours pass in a moment.
+
+In `VirtualLoop` work takes no time, so that everything always happens in the same order; in `BusyLoop` it takes what it
+takes, and only waiting is skipped.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from time import perf_counter
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -33,9 +39,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-def run(work: Coroutine[Any, Any, Value]) -> Value:
-    """Like asyncio.run, in virtual time."""
-    loop = VirtualLoop()
+class BusyLoop(VirtualLoop):
+    """A loop whose clock runs while there is work, and jumps over what would be waited for."""
+
+    def __init__(self) -> None:
+        self._begun = perf_counter()
+        self._unbilled = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        return super().time() + perf_counter() - self._begun - self._unbilled
+
+    @contextmanager
+    def unbilled(self) -> Iterator[None]:
+        """What is done within takes no time: it is other people's work."""
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self._unbilled += perf_counter() - begun
+
+
+def run(work: Coroutine[Any, Any, Value], loop: VirtualLoop | None = None) -> Value:
+    """Like asyncio.run, in virtual time or on the loop that is given."""
+    loop = loop or VirtualLoop()
     try:
         return loop.run_until_complete(work)
     finally:

@@ -119,7 +119,17 @@ class Gateway:
         )
         if not same or status.get("state") != _ACTIVE or mapping(status, "attempt").get("number") != attempt:
             raise Overtaken(f"{stage.name} is no longer at attempt {attempt}")
+        if attempt > 1:
+            await self._nothing_new_of(stage, attempt - 1)
         await self._create(Resource.JOB, body)
+
+    async def _nothing_new_of(self, stage: Reference, attempt: int) -> None:
+        """Before the Job of the attempt after: no watch has still to tell of this one's Job and pods."""
+        job = Reference(Resource.JOB, stage.namespace, job_name(stage.name, attempt))
+        known = self._cache.get(job.resource, job.namespace, job.name)
+        if await self._read(job, gone_is_fine=True) and known is None:
+            raise Overtaken(f"{job.name} is there still")
+        await self._fresh_pods(job.namespace, job.name)
 
     async def _apply(self, target: Reference, status: Object, version: str | None) -> None:
         now = asyncio.get_running_loop().time()
