@@ -138,3 +138,14 @@ def test_any_order_of_events_ends_the_same(order: list[int], deleted_after: int)
         assert found is not None
         assert found["metadata"]["resourceVersion"] == "8"
         assert cache.stages_of_experiment("x1") == (found,)
+
+
+def test_what_is_nested_past_every_schema_is_taken_in() -> None:
+    deep: Any = "deep"
+    for _ in range(900):
+        deep = {"deeper": deep}
+    cache = Cache()
+    cache.upsert(Resource.STAGE, {**stage(), "status": {"state": "Pending", "scores": deep}})
+    found = cache.get(Resource.STAGE, "ns", "a")
+    assert found is not None
+    assert found["status"]["state"] == "Pending"

@@ -22,6 +22,7 @@ _METADATA: Final = (
 _OWN_ANNOTATIONS: Final = ("xstilts.dev/", "batch.kubernetes.io/job-completion-index")
 _SHARED_LENGTH: Final = 128  # longer strings are hardly ever equal
 _ANNOTATION_LENGTH: Final = 256
+_DEEPEST: Final = 40  # levels of an object that are read at all
 
 
 def trimmed(resource: Resource, obj: Object) -> dict[str, Any]:
@@ -42,14 +43,19 @@ def trimmed(resource: Resource, obj: Object) -> dict[str, Any]:
     return result
 
 
-def shared(value: Any) -> Any:
-    """The same JSON value, its keys and short strings interned: equal ones are one object in memory."""
+def shared(value: Any, depth: int = _DEEPEST) -> Any:
+    """The same JSON value, its keys and short strings interned: equal ones are one object in memory.
+
+    What lies deeper than any schema goes is None.
+    """
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= _SHARED_LENGTH else value
+    if isinstance(value, Mapping | list | tuple) and depth == 0:
+        return None
     if isinstance(value, Mapping):
-        return {sys.intern(str(name)): shared(item) for name, item in value.items()}
+        return {sys.intern(str(name)): shared(item, depth - 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [shared(item) for item in value]
+        return [shared(item, depth - 1) for item in value]
     return value
 
 
