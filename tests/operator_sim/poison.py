@@ -87,7 +87,7 @@ async def _run(loop: BusyLoop, *, poisoned: bool) -> Observed:
 
 
 def _small(name: str) -> Any:
-    """Three stages that are its own: a model of its own, tested on a task that trains nothing."""
+    """One stage that is its own: a model of its own, tested on a task that trains nothing."""
     model = {"name": "model", "pretrained": source(name), "family": "E5"}
     targets = [{"task": "tatoeba"}]
     return experiment(name, models=[model], intermediates=[], targets=targets, seeds=[1])

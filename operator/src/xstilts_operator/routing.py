@@ -131,8 +131,8 @@ def _told_by_us(stage: Object) -> dict[str, object]:
     return {name: value for name, value in mapping(stage, "status").items() if name != "progress"}
 
 
-def _state(stage: Object | None) -> object:
-    return mapping(stage, "status").get("state")
+def _state(stage: Object | None) -> str:
+    return text(mapping(stage, "status").get("state"))
 
 
 def _uid(obj: Object | None) -> str:
