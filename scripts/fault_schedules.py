@@ -130,17 +130,21 @@ def _each(run: Callable[[Case], Ran], cases: Iterable[Case], jobs: int) -> Itera
 def _schedule(seed: int, writers: int) -> Ran:
     scenario, salt = scenario_of(seed)
     again = f"--seed {seed}" + (f" --writers {writers}" if writers != 1 else "")
-    return _ran(f"seed {seed} ({scenario.name})", again, faulty(seed, writers), seed % len(SCENARIOS), salt)
+    return _ran(
+        f"seed {seed} ({scenario.name})",
+        again,
+        faulty(seed, writers),
+        calm(seed % len(SCENARIOS), salt, writers),
+    )
 
 
 def _crashed(case: tuple[int, CrashPoint]) -> Ran:
     number, point = case
     name = f"{SCENARIOS[number].name}, killed {point.when} write {point.write}"
-    return _ran(name, f"--crash {number}:{point.write}:{point.when}", crashed(number, point), number, 0)
+    return _ran(name, f"--crash {number}:{point.write}:{point.when}", crashed(number, point), calm(number))
 
 
-def _ran(name: str, again: str, outcome: Outcome, number: int, salt: int) -> Ran:
-    undisturbed = calm(number, salt)
+def _ran(name: str, again: str, outcome: Outcome, undisturbed: Outcome) -> Ran:
     differences = [f"without faults: {line}" for line in undisturbed.broken]
     differences += outcome.differences(undisturbed)
     return Ran(name, again, differences, outcome.seen, outcome.writes)
