@@ -25,9 +25,12 @@ from xstilts.stage import (
     Stage,
     TrainSpec,
 )
-from xstilts.task import TaskType
+from xstilts.task import Metric, TaskType
+from xstilts_trainer.progress import Progress
+from xstilts_trainer.stages import run_stage
 
 from .conftest import COLOURS, FILLERS, Bench, make_data, write_rows
+from .test_ranks import start
 
 USE = ModelUse(family=Family.MT5, form=Form.TEXT_TO_TEXT, pooling=Pooling.MEAN)
 ADAMW = {"learning_rate": "1e-3", "schedule": "Constant", "batch_size": 16, "max_length": 40}
@@ -158,6 +161,76 @@ def test_a_mix_with_adafactor_repeats(texts):
     texts.run(stage)
     assert texts.store.lookup(stage.key).outputs_digest == digest
     assert set(scores_of(texts.run(texts.evaluate_stage(*types, parent=stage.key)))) == set(training["tasks"])
+
+
+class Interrupted(Progress):
+    """Asks for the end after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def update(self, *_arguments) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("optimiser", [{}, ADAFACTOR], ids=["AdamW", "Adafactor"])
+def test_an_interrupted_training_ends_with_the_same_bytes(texts, tiny_mt5, optimiser):
+    stage = texts.train_stage(TaskType.SPAN_QA, epochs=2, dropout="0.1", **optimiser)
+    for steps in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(stage, texts.store, Interrupted(steps))
+    texts.run(stage)
+    undisturbed = TextBench(texts.root / "undisturbed", tiny_mt5)
+    undisturbed.train_stage(TaskType.SPAN_QA)
+    undisturbed.run(stage)
+    digests = [bench.store.lookup(stage.key).outputs_digest for bench in (texts, undisturbed)]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(texts, tiny_mt5):
+    types = (TaskType.CLASSIFICATION, TaskType.SPAN_QA)
+    changes = {"epochs": 1, "batch_size": 7, "mixing": Mixing(strategy="Uniform")}
+    stage = texts.train_stage(*types, **changes)
+    alone = TextBench(texts.root / "alone", tiny_mt5)
+    assert alone.train_stage(*types, **changes).key == stage.key
+    alone.run(stage)
+    assert start(texts, stage, XSTILTS_RANKS_PER_NODE="2").wait() == 0
+    curves = [
+        [
+            float(part["mean"])
+            for part in json.loads((bench.store.fetch(stage.key) / "training.json").read_text())["loss"]
+        ]
+        for bench in (texts, alone)
+    ]
+    assert curves[0] == pytest.approx(curves[1], abs=2e-4)
+
+
+def test_no_answer_is_an_answer_where_a_task_has_it(texts, tmp_path):
+    """SQuAD 2: half of the questions have none; what is submitted is a text, or nothing."""
+    folder = tmp_path / "v2"
+    made = texts.enough(TaskType.SPAN_QA)
+    for path in texts.store.fetch_input(made).glob("*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()[:32]]
+        for row in rows[::2]:
+            row["answers"] = {"text": [], "answer_start": []}
+        write_rows(folder / path.name, rows)
+    data = texts.store.put("v2", folder)
+    task = {"metric": Metric.SQUAD_V2}
+    train = texts.train_stage(TaskType.SPAN_QA, data=data, epochs=1, select=False)
+    spec = TrainSpec.model_validate(train.spec)
+    entry = spec.data[0].model_copy(update={"task": spec.data[0].task.model_copy(update=task)})
+    train = Stage.of(train.kind, spec.model_copy(update={"data": (entry,)}))
+    texts.run(train)
+    texts._data[TaskType.SPAN_QA] = data
+    folder = texts.run(texts.evaluate_stage(TaskType.SPAN_QA, parent=train.key, **task))
+    assert 0 <= float(scores_of(folder)["find"]["exact_match"]["en"]) <= 100
+    said = json.loads((folder / "predictions/find/test-en.json").read_text())
+    assert len(said) == 24
+    assert not any("extra_id" in text for text in said.values())
 
 
 def test_sentences_are_retrieved_with_the_encoder_of_what_was_trained(texts):
