@@ -62,7 +62,8 @@ def apply_status(experiment: ExperimentView, summary: Summary, now: datetime) ->
     status = _status(experiment, summary, now)
     if status == experiment.written:
         return ()
-    return (ApplyStatus(experiment.reference, status),)
+    # at the version that was seen: a UID alone does not keep an apply from a namesake that was made meanwhile
+    return (ApplyStatus(experiment.reference, status, experiment.version),)
 
 
 def _status(experiment: ExperimentView, summary: Summary, now: datetime) -> dict[str, Any]:
