@@ -98,6 +98,7 @@ async def test_a_pods_report_is_in_its_stage(
         await client.close()
     assert told.pop("lastUpdatedTime")
     assert told == {
+        "attempt": 1,
         "percent": 40,
         "estimatedRemainingSeconds": 90,
         "metrics": [{"name": "loss", "value": "0.6931"}],
