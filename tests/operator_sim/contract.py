@@ -157,7 +157,8 @@ async def what_comes_after_its_owner_has_gone_goes_too(api: Api, namespace: str)
 async def a_list_is_of_one_version_and_of_what_is_managed(api: Api, namespace: str) -> None:
     made = await api.create(Resource.JOB, job(namespace, "listed"))
     foreign = job(namespace, "foreign")
-    await api.create(Resource.JOB, {**foreign, "metadata": {**foreign["metadata"], "labels": {}}})
+    labels = {"app": "foreign"}  # a Job without any would be given those of its pods
+    await api.create(Resource.JOB, {**foreign, "metadata": {**foreign["metadata"], "labels": labels}})
     page = await api.list(Resource.JOB, namespace)
     names = [obj["metadata"]["name"] for obj in page.items]
     assert "listed" in names
