@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from xstilts_operator.actions import Object, Reference
-from xstilts_operator.names import API_VERSION, QUEUE_LABEL
+from xstilts_operator.api import KINDS
+from xstilts_operator.names import QUEUE_LABEL
 
 
 def job(
@@ -56,9 +57,9 @@ def job(
 
 
 def owner_reference(owner: Reference) -> Object:
-    """The owner reference of what one of our own resources controls; its deletion never waits for it."""
+    """The owner reference of what an object controls; its deletion never waits for it."""
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": KINDS[owner.resource].api_version,
         "kind": owner.resource.value,
         "name": owner.name,
         "uid": owner.uid,

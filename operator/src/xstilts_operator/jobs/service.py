@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from xstilts_operator.actions import Object, Resource
+from xstilts_operator.actions import Object, Reference, Resource
+from xstilts_operator.jobs.job import owner_reference
 from xstilts_operator.jobs.stage import Attempt
 from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL
 
@@ -13,6 +14,7 @@ RENDEZVOUS_PORT: Final = 29_500  # of the trainer's first process
 
 def stage_service(attempt: Attempt, job: str) -> Object:
     """The Service, controlled by the attempt's Job (its UID), with which it goes; addresses are published before pods are ready."""
+    owner = Reference(Resource.JOB, attempt.stage.namespace, attempt.name, job)
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -20,15 +22,7 @@ def stage_service(attempt: Attempt, job: str) -> Object:
             "name": attempt.name,
             "namespace": attempt.stage.namespace,
             "labels": attempt.labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": "batch/v1",
-                    "kind": Resource.JOB.value,
-                    "name": attempt.name,
-                    "uid": job,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": {
             "clusterIP": "None",
