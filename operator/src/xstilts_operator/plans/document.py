@@ -130,9 +130,13 @@ class PlanDocument:
 
         `before` is a plan that it has answered for.
         """
-        asked = before.stages if before is not None else {}
-        keys = (key for key in self.stages if key not in asked)
-        return tuple(sorted(keys, key=lambda key: (-self.stages[key].answer, key)))
+        if before is None:
+            return self._by_answer
+        return tuple(key for key in self._by_answer if key not in before.stages)
+
+    @cached_property
+    def _by_answer(self) -> tuple[str, ...]:
+        return tuple(sorted(self.stages, key=lambda key: (-self.stages[key].answer, key)))
 
     def texts(self) -> dict[str, str]:
         """Key -> the stage as canonical JSON, unpacked now."""

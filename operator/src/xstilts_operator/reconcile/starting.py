@@ -53,9 +53,11 @@ def service(scene: StageScene, job: JobView) -> tuple[Create, ...]:
 
     The pods wait for it: a name that cannot be resolved yet is tried again.
     """
+    admitted = scene.stage.attempt
+    if admitted is None or admitted.nodes == 1 or scene.has_service:
+        return ()
     attempt = _attempt(scene.stage)
-    missing = scene.stage.attempt is not None and scene.stage.attempt.nodes > 1 and not scene.has_service
-    if not missing or attempt is None or job.owner != scene.stage.uid or job.deleting:
+    if attempt is None or job.owner != scene.stage.uid or job.deleting:
         return ()
     return (Create(Resource.SERVICE, stage_service(attempt, job.uid)),)
 
