@@ -146,10 +146,10 @@ def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:
             )
             events.append(Emit(payer, "Warning", "StageFailed", told))
         return tuple(events)
-    blameless = outcome.verdict in {Verdict.INTERRUPTED, Verdict.EVICTED}
-    kind, reason = ("Normal", "Resuming") if blameless else ("Warning", "Retrying")
     message = f"{attempt}: {outcome.message}"[:1024]
-    return (Emit(stage.reference, "Normal" if kind == "Normal" else "Warning", reason, message),)
+    if outcome.verdict in {Verdict.INTERRUPTED, Verdict.EVICTED}:
+        return (Emit(stage.reference, "Normal", "Resuming", message),)
+    return (Emit(stage.reference, "Warning", "Retrying", message),)
 
 
 def _charge(scene: StageScene, now: datetime) -> int:
