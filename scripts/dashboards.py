@@ -48,6 +48,14 @@ def _matrix(rows: str, columns: str) -> Object:
     }
 
 
+_LAST: Final = {"reduceOptions": {"calcs": ["lastNotNull"]}}
+
+
+def _bars(mode: str) -> Object:
+    """Options of bars that lie, as long as the last values."""
+    return {"orientation": "horizontal", "displayMode": mode, **_LAST}
+
+
 _COLOURED: Final = {
     "color": {"mode": "thresholds"},
     "custom": {"cellOptions": {"type": "color-background", "mode": "basic"}},
@@ -68,13 +76,7 @@ _EXPERIMENTS: Final = (
         {"{{reason}}": 'sum by (reason) (xstilts_experiments{namespace=~"$namespace"})'},
         "short",
         "bargauge",
-        more={
-            "options": {
-                "orientation": "horizontal",
-                "displayMode": "gradient",
-                "reduceOptions": {"calcs": ["lastNotNull"]},
-            }
-        },
+        more={"options": _bars("gradient")},
     ),
     Panel(
         "Progress",
@@ -83,11 +85,7 @@ _EXPERIMENTS: Final = (
         "percentunit",
         "bargauge",
         more={
-            "options": {
-                "orientation": "horizontal",
-                "displayMode": "gradient",
-                "reduceOptions": {"calcs": ["lastNotNull"]},
-            },
+            "options": _bars("gradient"),
             "defaults": {"min": 0, "max": 1},
         },
     ),
@@ -110,13 +108,7 @@ _EXPERIMENTS: Final = (
         },
         "none",
         "bargauge",
-        more={
-            "options": {
-                "orientation": "horizontal",
-                "displayMode": "basic",
-                "reduceOptions": {"calcs": ["lastNotNull"]},
-            }
-        },
+        more={"options": _bars("basic")},
     ),
     Panel(
         "Score by model and target",
@@ -155,7 +147,7 @@ _OPERATOR: Final = (
         "stat",
         width=8,
         height=4,
-        more={"options": {"textMode": "name", "reduceOptions": {"calcs": ["lastNotNull"]}}},
+        more={"options": {"textMode": "name", **_LAST}},
     ),
     Panel(
         "Oldest key",
