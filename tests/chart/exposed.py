@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry
-
+from operator_progress.exposing import everything
 from xstilts_operator.actions import Resource
 from xstilts_operator.cache import Cache
-from xstilts_operator.metrics.instruments import AgeCollector, Instruments
-from xstilts_operator.metrics.state import StateCollector
 
 
 def _cache() -> Cache:
@@ -38,21 +35,11 @@ def _cache() -> Cache:
 
 def exposed() -> Mapping[str, set[str]]:
     """Metric -> its labels, of a registry in which everything has happened once."""
-    registry = CollectorRegistry()
-    instruments = Instruments(registry)
-    instruments.added(1)
-    instruments.started(0.0, 1)
-    instruments.finished(0.0)
-    instruments.retried()
-    instruments.reconciled("TransferStage", "done", 0.0)
-    instruments.listed("Job", 1)
-    instruments.called("get", "jobs", "200", 0.0)
-    instruments.progress_answered(200)
-    instruments.progress_written("written")
-    instruments.progress_pending(lambda: 0)
-    registry.register(StateCollector(_cache()))
-    registry.register(AgeCollector(lambda: {Resource.JOB: 0.0}, lambda: 0.0))
-    return {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
+    return {
+        sample.name: set(sample.labels)
+        for family in everything(_cache()).collect()
+        for sample in family.samples
+    }
 
 
 def selectors(expression: str) -> list[tuple[str, str]]:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from operator_progress.exposing import everything
 from xstilts_operator.actions import Resource
 from xstilts_operator.cache import Cache
 from xstilts_operator.metrics.endpoint import serve_metrics
-from xstilts_operator.metrics.instruments import AgeCollector, Instruments
 from xstilts_operator.metrics.state import StateCollector
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -160,27 +160,6 @@ def test_whatever_somebody_wrote_by_hand_can_be_scraped(status: Any, state: Any,
     assert any(
         ("experiment", "sizes") in labels for name, labels in found if name == "xstilts_experiment_score"
     )
-
-
-def everything(cache: Cache) -> CollectorRegistry:
-    """All that the operator registers, with something in each."""
-    registry = CollectorRegistry()
-    told = Instruments(registry)
-    told.added(1)
-    told.started(0.02, 0)
-    told.finished(0.3)
-    told.retried()
-    told.reconciled("TransferStage", "done", 0.3)
-    told.listed("Job", 2)
-    told.called("create", "jobs", "201", 0.004)
-    told.called("create", "jobs", "409", 0.004)
-    told.called("list", "pods", "lost", 30.0)
-    told.progress_answered(200)
-    told.progress_written("written")
-    told.progress_pending(lambda: 7)
-    registry.register(StateCollector(cache))
-    registry.register(AgeCollector(lambda: {Resource.JOB: 12.5}, lambda: 0.25))
-    return registry
 
 
 def test_the_operators_own_work(cache: Cache) -> None:
