@@ -18,6 +18,7 @@ from bench.operator_bench.stand import Stand
 from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane.daemon import Daemon, free_ports
+from controlplane.operating import variables
 
 _READY_SECONDS: Final = 300.0
 _QUIET_SECONDS: Final = 5.0
@@ -28,17 +29,17 @@ class Operator:
     """`python -m xstilts_operator` for one namespace; under cProfile where `profile` names a file for it."""
 
     def __init__(self, stand: Stand, namespace: str, profile: Path | None = None) -> None:
-        self._health, self._metrics = free_ports(2)
+        self._health, self._metrics, progress = free_ports(3)
         settings = stand.folder / f"{namespace}.yaml"
         settings.write_text(yaml.safe_dump({**SETTINGS, "namespaces": [namespace]}), encoding="utf-8")
-        environment = {
-            "KUBECONFIG": stand.plane.kubeconfig,
-            "XSTILTS_SETTINGS": settings,
-            "XSTILTS_HEALTH_PORT": self._health,
-            "XSTILTS_METRICS_PORT": self._metrics,
-            "POD_NAMESPACE": namespace,
-            "POD_NAME": "operator-0",
-        }
+        environment = variables(
+            kubeconfig=stand.plane.kubeconfig,
+            settings=settings,
+            lease=namespace,
+            health=self._health,
+            metrics=self._metrics,
+            progress=progress,
+        )
         profiled = ["-m", "cProfile", "-o", str(profile)] if profile else []
         self.daemon = Daemon(
             [

@@ -20,12 +20,13 @@ import pytest
 
 from chart.grants import GRANTS, LEASE, needed
 from chart.rendering import CHART, NAME, NAMESPACE, RELEASE, STORES, Object, helm
-from controlplane.api import Api, connect, eventually
+from controlplane.api import connect, eventually
 from controlplane.build import TOOLS, build
 from controlplane.daemon import free_ports
+from controlplane.experiments import answering
+from controlplane.operating import variables
 from controlplane.plane import ControlPlane
-from controlplane.player import Outcome, Player, playing
-from operator_sim.cluster import answer_of
+from controlplane.player import playing
 from operator_sim.schedules import experiment
 
 pytestmark = [
@@ -156,16 +157,14 @@ async def operating(plane: Audited, folder: Path) -> AsyncIterator[None]:
     config_map = json.loads(plane.kubectl("get", "configmap", NAME, "-n", NAMESPACE, "-o", "json"))
     (folder / "settings.yaml").write_text(config_map["data"]["settings.yaml"])
     health, metrics, progress = free_ports(3)
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(plane.service_account_kubeconfig(NAMESPACE, NAME)),
-        "XSTILTS_SETTINGS": str(folder / "settings.yaml"),
-        "XSTILTS_HEALTH_PORT": str(health),
-        "XSTILTS_METRICS_PORT": str(metrics),
-        "XSTILTS_PROGRESS_PORT": str(progress),
-        "POD_NAMESPACE": NAMESPACE,
-        "POD_NAME": "operator-0",
-    }
+    environment = os.environ | variables(
+        kubeconfig=plane.service_account_kubeconfig(NAMESPACE, NAME),
+        settings=folder / "settings.yaml",
+        lease=NAMESPACE,
+        health=health,
+        metrics=metrics,
+        progress=progress,
+    )
     with (folder / "operator.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "xstilts_operator", env=environment, stdout=log, stderr=log
@@ -178,18 +177,6 @@ async def operating(plane: Audited, folder: Path) -> AsyncIterator[None]:
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def player(api: Api) -> Player:
-    """Pods that answer what the trainer and the operator's own programs would."""
-
-    async def outcome(pod: Object) -> Outcome:
-        plan = pod["metadata"]["labels"].get("xstilts.dev/plan")
-        frozen = await api.get(f"/api/v1/namespaces/{TEAM}/configmaps/{plan}") if plan else None
-        code, message = answer_of(pod, frozen, 1, lambda _stage, _attempt: 0, held=set())
-        return Outcome(code, message, after_seconds=0.2)
-
-    return Player(api, outcome)
 
 
 async def test_an_experiment_succeeds_with_the_charts_rights_alone(
@@ -205,7 +192,7 @@ async def test_an_experiment_succeeds_with_the_charts_rights_alone(
             said = {one["type"]: one["status"] for one in found.get("status", {}).get("conditions", ())}
             return said.get("Succeeded") == "True"
 
-        async with operating(installed, tmp_path), playing(player(api)):
+        async with operating(installed, tmp_path), playing(answering(api, TEAM)):
             await eventually(succeeded, within_s=300, every_s=0.5)
         requests = installed.requests()
         assert not [one for one in requests if one["responseStatus"]["code"] in {401, 403}]

@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes.aio.client import ApiException
 
 from controlplane.api import Api, Object, eventually
-from controlplane.player import RUNS_ON, Outcome, Player
+from controlplane.player import RUNS_ON, TERMINATED, Outcome, Player
 from operator_sim.cluster import answer_of
 from xstilts.canonical import sha256_hex
 
@@ -181,11 +181,12 @@ def answering(
     special: Callable[[Labels], Awaitable[Outcome | None]] = _well,
     *,
     seconds: float = 0.2,
+    stopped: Outcome = TERMINATED,
 ) -> Player:
     """Pods that answer what the trainer and the operator's own programs would, of one store that is empty at first.
 
     `special` is asked first, with the pod's labels. None: it ends well after so many seconds. What it says of one that
-    ends well gets the right answer added.
+    ends well gets the right answer added. `stopped` is how one ends that is deleted while it runs.
     """
     held: set[str] = set()
 
@@ -204,7 +205,7 @@ def answering(
         code, message = answer_of(pod, frozen, 1, lambda _stage, _attempt: 0, held=held)
         return replace(said, exit_code=code, message=message)
 
-    return Player(api, outcome, namespace=namespace)
+    return Player(api, outcome, stopped=lambda _: stopped, namespace=namespace)
 
 
 def not_at_once(stages: Iterable[Object]) -> list[Object]:

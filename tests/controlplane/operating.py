@@ -25,6 +25,28 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
+def variables(
+    *,
+    kubeconfig: Path,
+    settings: Path,
+    lease: str,
+    name: str = "operator-0",
+    health: int,
+    metrics: int,
+    progress: int,
+) -> dict[str, str]:
+    """The environment of the operator's process: its files, the namespace of its Lease, its pod's name, and its ports."""
+    return {
+        "KUBECONFIG": str(kubeconfig),
+        "XSTILTS_SETTINGS": str(settings),
+        "XSTILTS_HEALTH_PORT": str(health),
+        "XSTILTS_METRICS_PORT": str(metrics),
+        "XSTILTS_PROGRESS_PORT": str(progress),
+        "POD_NAMESPACE": lease,
+        "POD_NAME": name,
+    }
+
+
 class Operator:
     """`python -m xstilts_operator`, with its files in `folder`.
 
@@ -52,16 +74,15 @@ class Operator:
             said["progress"] = {"address": f"https://127.0.0.1:{reports}"}
         file = folder / "settings.yaml"
         file.write_text(yaml.safe_dump(said))
-        self._environment = {
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
-            "XSTILTS_SETTINGS": str(file),
-            "XSTILTS_HEALTH_PORT": str(self._health),
-            "XSTILTS_METRICS_PORT": str(metrics),
-            "XSTILTS_PROGRESS_PORT": str(reports),
-            "POD_NAMESPACE": lease or namespace,
-            "POD_NAME": name,
-        }
+        self._environment = os.environ | variables(
+            kubeconfig=kubeconfig or cluster.kubeconfig,
+            settings=file,
+            lease=lease or namespace,
+            name=name,
+            health=self._health,
+            metrics=metrics,
+            progress=reports,
+        )
         self.process: asyncio.subprocess.Process | None = None
 
     @property

@@ -12,12 +12,11 @@ import pytest
 
 from controlplane.api import Api, Object, eventually
 from controlplane.cluster import Cluster
-from controlplane.experiments import GROUP, manifest, summary
+from controlplane.experiments import Experiments, Labels, answering, manifest, summary
 from controlplane.kueue import API_VERSION, GPU, POOL, Kueue, cluster_queue, local_queue, queued_job
 from controlplane.operating import operating
 from controlplane.plane import ControlPlane
 from controlplane.player import Outcome, Player, playing
-from operator_sim.cluster import answer_of
 from xstilts.errors import EXIT_INTERRUPTED
 
 pytestmark = [
@@ -69,6 +68,7 @@ class Team:
         self.live: dict[str, tuple[str, str]] = {}  # pods of stages that run, by UID: stage and attempt
         self.doubled: list[str] = []  # stages of which pods of two attempts were there together
         self._cluster = cluster
+        self._experiments = Experiments(api, namespace)
 
     # -- what people do -----------------------------------------------------------------------------------------
 
@@ -83,14 +83,13 @@ class Team:
     async def submit(self, name: str = "grid", queue: str | None = QUEUE) -> None:
         """One training and its evaluation, with a GPU each."""
         named: dict[str, Any] = {"queueName": queue} if queue else {}
-        body = manifest(name, resources={"gpus": 1}, **named)
-        await self.api.create(self._path("transferexperiments"), body)
+        await self._experiments.submit(manifest(name, resources={"gpus": 1}, **named))
 
     async def edit(self, name: str = "grid", **spec: Any) -> None:
-        await self.api.patch(self._path("transferexperiments", name), {"spec": spec})
+        await self._experiments.edit(name, **spec)
 
     async def delete(self, name: str = "grid") -> None:
-        await self.api.delete(self._path("transferexperiments", name))
+        await self._experiments.delete(name)
 
     def rival(self, name: str = "rival") -> None:
         """Somebody's Job of higher priority, which takes a GPU until it is deleted."""
@@ -100,7 +99,7 @@ class Team:
 
     async def said(self, name: str = "grid") -> tuple[str, str, str]:
         """Status, reason and message of the summary condition."""
-        found = summary(await self.api.get(self._path("transferexperiments", name)))
+        found = summary(await self._experiments.get(name))
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
 
     async def saying(self, reason: str, *parts: str) -> str:
@@ -118,7 +117,7 @@ class Team:
 
     async def training(self) -> Object | None:
         """The TransferStage that trains."""
-        stages = (await self.api.get(self._path("transferstages")))["items"]
+        stages = await self._experiments.stages()
         return next((one for one in stages if one["spec"]["kind"] == "train"), None)
 
     async def running(self, attempt: int) -> Object:
@@ -133,9 +132,9 @@ class Team:
 
     async def jobs(self, **labels: str) -> list[Object]:
         """Those that have these labels of ours (kind="train")."""
-        selector = ",".join(f"xstilts.dev/{name}={value}" for name, value in labels.items())
-        listed: list[Object] = (await self.api.get(self._jobs(), labelSelector=selector))["items"]
-        return listed
+        wanted = {f"xstilts.dev/{name}": value for name, value in labels.items()}
+        jobs = await self._experiments.jobs()
+        return [job for job in jobs if wanted.items() <= job["metadata"].get("labels", {}).items()]
 
     async def workloads(self) -> dict[str, Object]:
         """By the name of their Job."""
@@ -181,7 +180,7 @@ class Team:
     def player(self) -> Player:
         """Lookups and reports answer at once; stages when they may; on SIGTERM a stage saves and exits with 42."""
         stopped = Outcome(EXIT_INTERRUPTED, after_seconds=1)
-        return Player(self.api, self._outcome, stopped=lambda _: stopped, namespace=self.namespace)
+        return answering(self.api, self.namespace, self._when_it_may, seconds=0, stopped=stopped)
 
     async def record(self) -> None:
         """See which pods run together, until cancelled."""
@@ -196,20 +195,9 @@ class Team:
             if len({attempt for stage, attempt in self.live.values() if stage == labels[STAGE]}) > 1:
                 self.doubled.append(labels[STAGE])
 
-    async def _outcome(self, pod: Object) -> Outcome:
-        labels = pod["metadata"]["labels"]
+    async def _when_it_may(self, labels: Labels) -> None:
         if STAGE in labels:
             await self.may_end.wait()
-        plan = labels.get("xstilts.dev/plan")
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{plan}"
-        frozen = await self.api.get(path) if plan else None
-        return Outcome(*answer_of(pod, frozen, 1, lambda _stage, _attempt: 0, held=set()))
-
-    def _path(self, plural: str, name: str = "") -> str:
-        return f"{GROUP}/namespaces/{self.namespace}/{plural}/{name}".rstrip("/")
-
-    def _jobs(self) -> str:
-        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
 
 
 @pytest.fixture
