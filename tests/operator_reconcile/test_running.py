@@ -70,6 +70,19 @@ def test_the_own_clock_stands_in_suspension(world):
     assert "completionTime" in world.status()
 
 
+def test_past_its_deadline_it_has_ended_once_its_attempts_have(world):
+    under_way(world, activeDeadlineSeconds=1000)
+    world.tick(1000)
+    world.reconcile(Resource.EXPERIMENT, "grid")
+    assert world.said()[:2] == ("Unknown", "DeadlineExceeded")
+    assert "completionTime" not in world.status()
+    world.settle()
+    assert world.said()[:2] == ("False", "DeadlineExceeded")
+    assert "completionTime" in world.status()
+    assert world.status()["activeSeconds"] == 1000
+    assert [one.type for one in world.events if one.reason == "DeadlineExceeded"].count("Warning") == 1
+
+
 def test_shared_stages_go_on_for_the_others(world):
     under_way(world, "first", "second")
     jobs = world.running()

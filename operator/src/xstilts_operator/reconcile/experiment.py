@@ -29,7 +29,9 @@ from xstilts_operator.settings import Settings
 from xstilts_operator.tolerant import count, mapping
 from xstilts_operator.views import ExperimentView, StageView
 
-_WARNINGS: Final = frozenset({"BudgetSpent", "NameConflict", "QueueUnavailable", "StoreUnknown"})
+_WARNINGS: Final = frozenset(
+    {"BudgetSpent", "DeadlineExceeded", "NameConflict", "QueueUnavailable", "StoreUnknown"}
+)
 
 
 def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
@@ -215,8 +217,9 @@ class _Course:
             return True, ended(situation)
         if expired(experiment, self.now):
             message = f"it was active for spec.activeDeadlineSeconds, {experiment.deadline} seconds"
-            own = any(is_own(experiment, stage) for stage in situation.stages.values())
-            return not own, Verdict("False", "DeadlineExceeded", message)
+            over = not any(is_own(experiment, stage) for stage in situation.stages.values())
+            # who waits for the end finds all of it there: its attempts are charged, its times are written
+            return over, Verdict("False" if over else "Unknown", "DeadlineExceeded", message)
         if experiment.suspended:
             return False, Verdict("Unknown", "Suspended", "spec.suspend is true")
         return False, under_way(situation)
