@@ -19,6 +19,7 @@ from xstilts_operator.actions import (
     Delete,
     Reference,
     Resource,
+    Seen,
     SetOwners,
 )
 from xstilts_operator.api import LostReply
@@ -169,6 +170,54 @@ def test_a_write_to_an_old_version_reads_the_new_one_and_ends_the_decision(write
     known = bench.cache.get(Resource.STAGE, "ns", "s")
     assert known is not None
     assert known["status"]["state"] == "Active"
+
+
+@pytest.mark.parametrize("change", ["status", "spec", "gone", "namesake", "none"])
+@pytest.mark.parametrize("spec_alone", [True, False])
+def test_what_a_decision_rests_on_is_read_afresh(change: str, *, spec_alone: bool) -> None:
+    bench = Bench()
+    stage = bench.active_stage()
+    version = bench.store.get(Resource.STAGE, "ns", "s")["metadata"]["resourceVersion"]
+    made = bench.store.create(Resource.EXPERIMENT, {"metadata": {"name": "x", "namespace": "ns"}, "spec": {}})
+    seen = Seen(
+        Reference(Resource.EXPERIMENT, "ns", "x", made["metadata"]["uid"]),
+        made["metadata"]["resourceVersion"],
+        made["metadata"]["generation"] if spec_alone else None,
+    )
+    if change == "status":
+        bench.store.apply_status(Resource.EXPERIMENT, "ns", "x", {"best": "1"}, version=None)
+    elif change == "spec":
+        bench.store.update(Resource.EXPERIMENT, {**made, "spec": {"suspend": False}})
+    elif change in {"gone", "namesake"}:
+        bench.store.remove(Resource.EXPERIMENT, "ns", "x")
+        if change == "namesake":
+            bench.store.create(Resource.EXPERIMENT, {"metadata": {"name": "x", "namespace": "ns"}})
+    if change == "none" or (change == "status" and spec_alone):
+        bench.do(ApplyStatus(stage, {"state": "Pending"}, version, (seen,)))
+        assert bench.store.get(Resource.STAGE, "ns", "s")["status"]["state"] == "Pending"
+        return
+    for action in (
+        ApplyStatus(stage, {"state": "Pending"}, version, (seen,)),
+        SetOwners(stage, (), version, (seen,)),
+        Delete(stage, rests_on=(seen,)),
+    ):
+        with pytest.raises(Overtaken):
+            bench.do(action)
+    assert bench.store.get(Resource.STAGE, "ns", "s")["metadata"]["resourceVersion"] == version
+    now = bench.store.find(Resource.EXPERIMENT, "ns", "x")
+    known = bench.cache.get(Resource.EXPERIMENT, "ns", "x")
+    assert (known or {}).get("metadata") == (now or {}).get("metadata")  # the next decision sees it
+
+
+def test_what_was_not_there_must_not_be_there() -> None:
+    bench = Bench()
+    stage = bench.active_stage()
+    absent = Seen(Reference(Resource.JOB, "ns", "s-1"), "")
+    bench.do(ApplyStatus(stage, {"state": "Active", "reason": "Queued"}, None, (absent,)))
+    bench.store.create(Resource.JOB, body("s-1"))
+    with pytest.raises(Overtaken):
+        bench.do(ApplyStatus(stage, {"state": "Waiting"}, None, (absent,)))
+    assert bench.cache.get(Resource.JOB, "ns", "s-1") is not None
 
 
 def test_deleting_what_is_gone_or_another_is_fine_and_the_cache_forgets_it() -> None:

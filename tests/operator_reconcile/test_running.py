@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from operator_reconcile.world import End, World, usage
-from xstilts_operator.actions import CreateJob, Resource
+from xstilts_operator.actions import ApplyStatus, CreateJob, Reference, Resource, Seen, SetOwners
+from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import stamp
 
 
@@ -81,6 +82,58 @@ def test_past_its_deadline_it_has_ended_once_its_attempts_have(world):
     assert "completionTime" in world.status()
     assert world.status()["activeSeconds"] == 1000
     assert [one.type for one in world.events if one.reason == "DeadlineExceeded"].count("Warning") == 1
+
+
+def writes(world: World, resource: Resource, name: str) -> list[ApplyStatus]:
+    decision = world.decide(Key(resource, "team", name), world.now)
+    return [one for one in decision.actions if isinstance(one, ApplyStatus)]
+
+
+def test_an_attempt_begins_while_the_evaluation_that_needs_it_is_still_missing(world):
+    world.submit()
+    world.settle()
+    world.start_pods()
+    world.answer()
+    stages = {one["metadata"]["name"]: one for one in world.stages().values()}
+    begun = [one for one in writes(world, Resource.EXPERIMENT, "grid") if one.target.name in stages]
+    assert len(begun) == 3
+    ways = {one.target.name: [seen.reference.name for seen in one.rests_on] for one in begun}
+    for name, way in ways.items():
+        for parent, child in zip([name, *way], way, strict=False):
+            assert parent in stages[child]["spec"]["parentStages"]
+        assert stages[[name, *way][-1]]["spec"]["kind"] == "evaluate"  # of itself the version is checked
+    assert max(map(len, ways.values())) > 0
+    for one in begun:
+        for seen in one.rests_on:
+            assert seen.version == stages[seen.reference.name]["metadata"]["resourceVersion"]
+
+
+def test_a_stop_rests_on_those_who_need_the_stage_and_on_those_who_are_not_known(world):
+    under_way(world, "first", "second")
+    name = world.stage_of(world.running()[0])["metadata"]["name"]
+    for one in ("first", "second"):
+        world.edit(one, suspend=True)
+    (stop,) = writes(world, Resource.STAGE, name)
+    assert stop.status["reason"] == "Suspended"
+    assert [(one.reference.name, one.generation) for one in stop.rests_on] == [("first", 2), ("second", 2)]
+    stage = world.get(Resource.STAGE, name)
+    attempt = {**stage["status"]["attempt"], "experiment": "new", "experimentUID": "its"}
+    world.scribble(Resource.STAGE, name, {**stage["status"], "attempt": attempt})
+    (stop,) = writes(world, Resource.STAGE, name)
+    assert stop.rests_on[-1] == Seen(Reference(Resource.EXPERIMENT, "team", "new", "its"), "")
+    world.scribble(Resource.STAGE, name, {**stage["status"], "attempt": {**attempt, "experiment": "../a/b"}})
+    (stop,) = writes(world, Resource.STAGE, name)
+    assert len(stop.rests_on) == 2  # nothing can have that name
+
+
+def test_an_owner_that_is_not_known_must_be_gone_to_be_left_out(world):
+    under_way(world, "first", "second")
+    name = next(iter(world.stages().values()))["metadata"]["name"]
+    uid = world.get(Resource.EXPERIMENT, "first")["metadata"]["uid"]
+    world.lose(Resource.EXPERIMENT, "first")
+    (action,) = world.decide(Key(Resource.STAGE, "team", name), world.now).actions
+    assert isinstance(action, SetOwners)
+    assert action.rests_on == (Seen(Reference(Resource.EXPERIMENT, "team", "first", uid), ""),)
 
 
 def test_shared_stages_go_on_for_the_others(world):

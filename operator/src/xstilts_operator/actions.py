@@ -33,6 +33,21 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """An object as a decision saw it, where the decision is wrong if it is another by now.
+
+    Attributes:
+        reference: which; one of another UID is none.
+        version: its resourceVersion; "" where it was not there.
+        generation: where this is said, a newer version of the same generation will do: only the spec matters.
+    """
+
+    reference: Reference
+    version: str
+    generation: int | None = None
+
+
+@dataclass(frozen=True)
 class Create:
     """POST an object. One that is there already is read and adopted into the cache: the next decision sees it."""
 
@@ -51,11 +66,15 @@ class CreateJob:
 
 @dataclass(frozen=True)
 class ApplyStatus:
-    """Apply the whole of the status that the operator owns. With a version, only if nobody has written since."""
+    """Apply the whole of the status that the operator owns. With a version, only if nobody has written since.
+
+    `rests_on`, here and below: what is read afresh before, since the decision holds only if it still is as it was seen.
+    """
 
     target: Reference
     status: Object
     resource_version: str | None = None
+    rests_on: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,7 @@ class SetOwners:
     target: Reference
     owners: Sequence[Object]
     resource_version: str
+    rests_on: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class Delete:
 
     target: Reference
     propagation: Literal["Foreground", "Background"] = "Foreground"
+    rests_on: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True)

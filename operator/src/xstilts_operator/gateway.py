@@ -3,7 +3,7 @@
 So the next decision sees what this one wrote before any watch tells it. Whatever goes wrong ends the decision; what it
 left undone is decided again from what the cluster then is, and that is safe because names are deterministic and
 versions and UIDs are checked by the API server. What cannot be undone (a Job made, an attempt given up, a pod deleted)
-is done only after a fresh read: a watch may be a minute late.
+is done only after a fresh read: a watch may be a minute late. So is what a decision says that it rests on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from xstilts_operator.actions import (
     Object,
     Reference,
     Resource,
+    Seen,
     SetOwners,
 )
 from xstilts_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
@@ -85,22 +86,36 @@ class Gateway:
             await self._do(action)
 
     async def _do(self, action: Action) -> None:
+        if isinstance(action, ApplyStatus | SetOwners | Delete):
+            await self._unchanged(action.rests_on)
         match action:
             case Create(resource, body):
                 await self._create(resource, body)
             case CreateJob(stage, attempt, body):
                 await self._create_job(stage, attempt, body)
-            case ApplyStatus(target, status, version):
+            case ApplyStatus(target, status, version, _):
                 await self._apply(target, status, version)
-            case SetOwners(target, owners, version):
+            case SetOwners(target, owners, version, _):
                 try:
                     self._take(target.resource, await self._api.set_owners(target, owners, version))
                 except (Conflict, NotFound) as error:
                     await self._refresh(target, error)
-            case Delete(target, propagation):
+            case Delete(target, propagation, _):
                 await self._delete(target, propagation)
             case Emit():
                 self._emit(action)
+
+    async def _unchanged(self, rests_on: Sequence[Seen]) -> None:
+        """Before a write: what the decision rests on is as it was seen, whatever the watches have still to tell."""
+        for seen in rests_on:
+            found = mapping(await self._read(seen.reference, gone_is_fine=True), "metadata")
+            same = seen.reference.uid in (None, found.get("uid"))
+            version = text(found.get("resourceVersion")) if same else ""
+            spec_alone = seen.generation is not None and "" not in (version, seen.version)
+            if version != seen.version and not (
+                spec_alone and count(found.get("generation")) == seen.generation
+            ):
+                raise Overtaken(f"{seen.reference.name} is not as it was seen")
 
     async def _create(self, resource: Resource, body: Object) -> None:
         """POST, or adopt what is there under this name; what another controls ends the decision."""
@@ -229,7 +244,7 @@ def _similar(action: Action) -> tuple[object, ...]:
     match action:
         case Create(resource, _):
             return (Create, resource)
-        case ApplyStatus(target, _, _) | SetOwners(target, _, _) | Delete(target, _):
+        case ApplyStatus(target) | SetOwners(target) | Delete(target):
             return (type(action), target.resource)
         case _:
             return (action,) if not isinstance(action, Emit) else (Emit,)

@@ -5,6 +5,7 @@ So two operators, or one that was killed and started again, make the same resour
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from xstilts.canonical import digest
@@ -32,6 +33,14 @@ STAGE_ANNOTATION: Final = (
 )
 OUTPUTS_ANNOTATION: Final = f"{GROUP}/outputs.json"  # on pods of a report: what it must find in the store
 PLAN_LABEL: Final = f"{GROUP}/plan"  # on lookup and report Jobs: the plan that they are about
+
+
+_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+
+
+def is_name(text: str) -> bool:
+    """Whether an object may be called so; whatever else stands in a status names nothing."""
+    return _NAME.fullmatch(text) is not None
 
 
 def stage_name(key: str, kind: Kind, store: str) -> str:

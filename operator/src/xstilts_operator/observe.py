@@ -174,15 +174,18 @@ class Observatory:
             return None, str(error)
 
     def _needing(self, stage: StageView) -> Iterable[ExperimentView]:
-        """The experiments whose plans name the stage, and those that own it already: grids only grow."""
+        """The experiments whose plans name the stage, and those that own it or pay for it already: grids only grow."""
         found: dict[str, ExperimentView] = {}
         for obj in self._cache.experiments_needing(stage.namespace, stage.name):
             experiment = self._experiment(obj)
             found[experiment.uid] = experiment
-        for owner in stage.owners:
-            named = self._cache.get(Resource.EXPERIMENT, stage.namespace, owner.name)
-            if named is not None and text(mapping(named, "metadata").get("uid")) == owner.uid:
-                found.setdefault(owner.uid, self._experiment(named))
+        known = [(owner.name, owner.uid) for owner in stage.owners]
+        if stage.active and stage.attempt is not None:
+            known.append((stage.attempt.experiment, stage.attempt.experiment_uid))
+        for name, uid in known:
+            named = self._cache.get(Resource.EXPERIMENT, stage.namespace, name)
+            if named is not None and text(mapping(named, "metadata").get("uid")) == uid:
+                found.setdefault(uid, self._experiment(named))
         return found.values()
 
     def _is_occupied(self, stage: StageView) -> bool:

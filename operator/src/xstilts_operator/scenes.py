@@ -55,7 +55,7 @@ class StageScene:
 
     Attributes:
         stage: it.
-        needed_by: the experiments that are there and need it: whose plans name it, or which own it already.
+        needed_by: the experiments that are there and need it: whose plans name it, or which own it or pay for it already.
         parents: its parents that are there, by name.
         jobs: the Jobs of its attempts.
         pods: the pods of its attempts.

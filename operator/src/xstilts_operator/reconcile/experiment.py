@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from xstilts_operator.actions import Action, Decision, Emit
+from xstilts_operator.actions import Action, Decision, Emit, Seen
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.admission import Admission, admit, is_own
 from xstilts_operator.reconcile.conditions import Situation, Verdict, ended, is_over, under_way
 from xstilts_operator.reconcile.deadline import expired, remaining
 from xstilts_operator.reconcile.lookup import Lookup, look_up, take_in
-from xstilts_operator.reconcile.needed import needed
+from xstilts_operator.reconcile.needed import needed, needed_for
 from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined
 from xstilts_operator.reconcile.planning import Planned, planned, stage_bodies
 from xstilts_operator.reconcile.report import Report, report
@@ -131,6 +131,7 @@ class _Course:
         may_go_on = not experiment.suspended and not expired(experiment, self.now)
         lookup, stages, admission = None, dict(before), None
         actions: list[Action] = []
+        why: Mapping[str, tuple[Seen, ...]] = {}
         if may_go_on:
             missing = [key for key, one in document.stages.items() if one.name not in self.scene.taken]
             actions += stage_bodies(experiment, document, missing)
@@ -138,8 +139,9 @@ class _Course:
             actions += lookup.actions
             stages = self._known(before, lookup)
             admission = self._admit(stages, lookup)
+            why = needed_for(document, before, needed(document, stages), admission.admitted)
             stages |= admission.admitted
-        actions += [write(stages[key]) for key in before if stages[key] is not before[key]]
+        actions += [write(stages[key], *why.get(key, ())) for key in before if stages[key] is not before[key]]
         standing = standings(document, stages, needed(document, stages), experiment.uid)
         told = report(
             self.scene, self.plan.name, document, stages, standing, self.able.store, self.settings, self.now

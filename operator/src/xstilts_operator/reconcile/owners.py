@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xstilts_operator.actions import SetOwners
-from xstilts_operator.names import API_VERSION
+from xstilts_operator.actions import Reference, Resource, Seen, SetOwners
+from xstilts_operator.names import API_VERSION, is_name
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.views import ExperimentView, StageView
 
@@ -31,7 +31,20 @@ def set_owners(scene: StageScene) -> SetOwners | None:
     owners = _in_order(stage, [one for one in scene.needed_by if not one.deleting])
     if not owners or [one.uid for one in owners] == [owner.uid for owner in stage.owners]:
         return None
-    return SetOwners(stage.reference, tuple(map(owner_reference, owners)), stage.version)
+    return SetOwners(stage.reference, tuple(map(owner_reference, owners)), stage.version, unknown(scene))
+
+
+def unknown(scene: StageScene) -> tuple[Seen, ...]:
+    """The experiments that the stage itself names, and that are not known: gone, or not heard of yet."""
+    stage, known = scene.stage, {one.uid for one in scene.needed_by}
+    named = {owner.uid: owner.name for owner in stage.owners if owner.kind == EXPERIMENT_KIND}
+    if stage.active and stage.attempt is not None:
+        named[stage.attempt.experiment_uid] = stage.attempt.experiment
+    return tuple(
+        Seen(Reference(Resource.EXPERIMENT, stage.namespace, name, uid), "")
+        for uid, name in named.items()
+        if uid not in known and is_name(name)
+    )
 
 
 def _in_order(stage: StageView, needed_by: Iterable[ExperimentView]) -> list[ExperimentView]:

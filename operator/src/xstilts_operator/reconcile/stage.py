@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from xstilts_operator.actions import Action, Decision, Delete, Emit, Reference, Resource
+from xstilts_operator.actions import Action, Decision, Delete, Emit, Reference, Resource, Seen
 from xstilts_operator.names import job_name
 from xstilts_operator.reconcile.attempts import (
     DELETED,
@@ -17,11 +17,11 @@ from xstilts_operator.reconcile.attempts import (
 )
 from xstilts_operator.reconcile.ending import ended, paid
 from xstilts_operator.reconcile.hindrance import Reason, of_idle, of_job, passes_in
-from xstilts_operator.reconcile.owners import set_owners
+from xstilts_operator.reconcile.owners import set_owners, unknown
 from xstilts_operator.reconcile.queues import is_misplaced
 from xstilts_operator.reconcile.starting import service, start
 from xstilts_operator.reconcile.suspension import lapses_in, wants, why_stopped
-from xstilts_operator.reconcile.writes import say, write
+from xstilts_operator.reconcile.writes import say, wanted_so, write
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.settings import Settings
 from xstilts_operator.views import ExperimentView, JobView, PodView, StageState, StageView
@@ -116,7 +116,12 @@ def _stop(scene: StageScene, why: Reason, now: datetime) -> Decision:
     stopped = paid(scene.stage, charge).to(StageState.PENDING, now, reason=reason, message=message)
     event = Emit(scene.stage.reference, "Normal", reason, f"attempt {scene.stage.number} stopped: {message}")
     job = _own(scene)
-    return Decision((write(stopped), event, *_deletions(scene, [job] if job else [])))
+    return Decision((write(stopped, *_who_wants(scene)), event, *_deletions(scene, [job] if job else [])))
+
+
+def _who_wants(scene: StageScene) -> tuple[Seen, ...]:
+    """What a stop rests on: none of those that are known has come to want the stage since, and there is no other."""
+    return (*map(wanted_so, scene.needed_by), *unknown(scene))
 
 
 def _end(scene: StageScene, outcome: Outcome, settings: Settings, now: datetime) -> Decision:
@@ -129,7 +134,9 @@ def _end(scene: StageScene, outcome: Outcome, settings: Settings, now: datetime)
         settings=settings.attempts,
         now=now,
     )
-    return Decision((write(after), *_events(after, outcome)))
+    lost = Reference(Resource.JOB, scene.stage.namespace, job_name(scene.stage.name, scene.stage.number))
+    rests_on = (Seen(lost, ""),) if outcome is DELETED else ()
+    return Decision((write(after, *rests_on), *_events(after, outcome)))
 
 
 def _events(stage: StageView, outcome: Outcome) -> tuple[Emit, ...]:

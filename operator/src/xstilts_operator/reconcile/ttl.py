@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from xstilts_operator.actions import Decision, Delete
+from xstilts_operator.reconcile.writes import wanted_so
 from xstilts_operator.tolerant import seconds_until
 from xstilts_operator.views import ExperimentView
 
@@ -16,4 +17,4 @@ def after_the_end(experiment: ExperimentView, now: datetime) -> Decision:
     left = seconds_until(experiment.completed + timedelta(seconds=experiment.ttl), now)
     if left > 0:
         return Decision(again_in=left)
-    return Decision((Delete(experiment.reference, "Background"),))
+    return Decision((Delete(experiment.reference, "Background", (wanted_so(experiment),)),))
