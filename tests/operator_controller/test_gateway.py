@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -24,7 +25,7 @@ from xstilts_operator.actions import (
 )
 from xstilts_operator.api import LostReply
 from xstilts_operator.cache import Cache, Change
-from xstilts_operator.gateway import EXPERIMENT_STATUS_SECONDS, Gateway, Overtaken, TooSoon
+from xstilts_operator.gateway import EXPERIMENT_STATUS_SECONDS, Fenced, Gateway, Overtaken, TooSoon
 from xstilts_operator.names import MANAGED_BY, MANAGER
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,7 +53,10 @@ class Bench:
         self.cache = Cache()
         self.changes: list[Change] = []
         self.api = LosingApi(self.store, Weather(rng=None))  # type: ignore[arg-type]  # a clear sky draws nothing
-        self.gateway = Gateway(self.api, self.cache, lambda _: None, self.changes.append)
+        self.may_write = True
+        self.gateway = Gateway(
+            self.api, self.cache, lambda _: None, self.changes.append, lambda: self.may_write
+        )
 
     def do(self, *actions: Action) -> None:
         run(self.gateway.execute(actions))
@@ -218,6 +222,35 @@ def test_what_was_not_there_must_not_be_there() -> None:
     with pytest.raises(Overtaken):
         bench.do(ApplyStatus(stage, {"state": "Waiting"}, None, (absent,)))
     assert bench.cache.get(Resource.JOB, "ns", "s-1") is not None
+
+
+@pytest.mark.parametrize("loses", ["before", "while it reads"])
+def test_nothing_is_written_by_who_may_have_lost_the_lease(loses: str) -> None:
+    bench = Bench()
+    stage = bench.active_stage()
+    job = bench.store.create(Resource.JOB, body("s-1"))
+    written = bench.store.version
+    pods_of_job, get = bench.api.pods_of_job, bench.api.get
+
+    async def late(read: Callable[..., Any], *arguments: Any) -> Any:
+        bench.may_write = False
+        return await read(*arguments)
+
+    for action in (
+        Create(Resource.CONFIG_MAP, body("plan")),
+        CreateJob(stage, 1, body("s-1")),
+        ApplyStatus(stage, {"state": "Pending"}),
+        SetOwners(stage, [], "1"),
+        Delete(Reference(Resource.JOB, "ns", "s-1", job["metadata"]["uid"])),
+    ):
+        bench.may_write = loses != "before" and not isinstance(action, Create | SetOwners)
+        if bench.may_write:
+            bench.cache.upsert(Resource.STAGE, bench.store.get(Resource.STAGE, "ns", "s"))
+            bench.api.pods_of_job, bench.api.get = partial(late, pods_of_job), partial(late, get)  # type: ignore[method-assign]
+        with pytest.raises(Fenced):
+            bench.do(action)
+        bench.api.pods_of_job, bench.api.get = pods_of_job, get  # type: ignore[method-assign]
+    assert bench.store.version == written
 
 
 def test_deleting_what_is_gone_or_another_is_fine_and_the_cache_forgets_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from operator_sim.virtual_time import run
 from xstilts_operator.api import AlreadyExists, Conflict, NotFound, ServerError
-from xstilts_operator.lease import DURATION_SECONDS, RENEW_SECONDS, Lease, LeaseLost
+from xstilts_operator.lease import ANSWER_SECONDS, DURATION_SECONDS, RENEW_SECONDS, Lease, LeaseLost
 
 
 class Server:
@@ -20,9 +20,10 @@ class Server:
         self.lease: Any = None
         self.version = 0
         self.away = False
+        self.slow = 0.01
 
     async def call(self, _verb: str, _plural: str, method: str, _path: str, *, body: Any = None) -> Any:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.slow)
         if self.away:
             raise ServerError("no leader")
         if method == "GET":
@@ -96,12 +97,71 @@ def test_an_api_server_that_is_away_takes_it_from_nobody_but_another_holder_does
         server.away = True
         await asyncio.sleep(20 * DURATION_SECONDS)
         assert not keeping.done()
+        assert not held.holds()  # so nothing is written
         server.away = False
         await asyncio.sleep(2 * RENEW_SECONDS)
+        assert held.holds()
         server.version += 1
         spec = {**server.lease["spec"], "holderIdentity": "other"}
         server.lease = {"metadata": {"resourceVersion": str(server.version)}, "spec": spec}
         with pytest.raises(LeaseLost):
             await asyncio.wait_for(keeping, 2 * RENEW_SECONDS)
+
+    run(check())
+
+
+def test_a_holder_may_write_until_its_duration_is_over_and_no_other_takes_it_before() -> None:
+    async def check() -> None:
+        server, loop = Server(), asyncio.get_running_loop()
+        one, other = lease(server, "one"), lease(server, "other")
+        assert not one.holds()
+        await one.acquire()
+        waiting = loop.create_task(other.acquire())
+        held = neither = 0
+        while not waiting.done():
+            assert not (one.holds() and other.holds())
+            held += one.holds()
+            neither += not one.holds()
+            await asyncio.sleep(0.05)
+        assert held * 0.05 == pytest.approx(DURATION_SECONDS, abs=0.2)
+        assert neither > 0
+        assert (one.holds(), other.holds()) == (False, True)
+
+    run(check())
+
+
+def test_the_time_that_a_renewal_took_does_not_count_for_the_holder() -> None:
+    async def check() -> None:
+        server = Server()
+        held = lease(server, "one")
+        await held.acquire()
+        server.slow = 4.0
+        keeping = asyncio.get_running_loop().create_task(held.keep())
+        await asyncio.sleep(RENEW_SECONDS + ANSWER_SECONDS)  # it read, and has no answer to its write yet
+        server.slow = 100.0
+        await asyncio.sleep(DURATION_SECONDS - RENEW_SECONDS - ANSWER_SECONDS)
+        assert not held.holds()
+        server.slow = 0.01
+        await asyncio.sleep(2 * RENEW_SECONDS + ANSWER_SECONDS)
+        assert held.holds()  # a silent connection was given up
+        keeping.cancel()
+
+    run(check())
+
+
+def test_who_was_overtaken_between_read_and_write_has_renewed_nothing() -> None:
+    async def check() -> None:
+        server = Server()
+        held = lease(server, "one")
+        await held.acquire()
+        keeping = asyncio.get_running_loop().create_task(held.keep())
+        await asyncio.sleep(RENEW_SECONDS + 0.015)  # it has read, and its write is under way
+        server.version += 1
+        spec = {**server.lease["spec"], "holderIdentity": "other"}
+        server.lease = {"metadata": {"resourceVersion": str(server.version)}, "spec": spec}
+        with pytest.raises(LeaseLost):
+            await asyncio.wait_for(keeping, 2 * RENEW_SECONDS)
+        await asyncio.sleep(DURATION_SECONDS - 2 * RENEW_SECONDS)
+        assert not held.holds()
 
     run(check())

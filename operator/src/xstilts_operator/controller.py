@@ -67,6 +67,7 @@ class Controller:
         clock: the wall clock, aware.
         resync_seconds: between two full lists.
         watches: what is known of how the watches fare.
+        may_write: asked before every write; where it says no, that fails and is tried again.
         synced: set once the first full list has come in.
     """
 
@@ -80,12 +81,13 @@ class Controller:
     resync_seconds: float
     watches: Watches
     observer: Observer | None = None
+    may_write: Callable[[], bool] = lambda: True
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     _relists: dict[Resource, asyncio.TimerHandle] = field(default_factory=dict)
     _wanted: asyncio.Queue[Resource] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
-        self.gateway = Gateway(self.api, self.cache, self.emit, self.changed)
+        self.gateway = Gateway(self.api, self.cache, self.emit, self.changed, self.may_write)
 
     def event(self, resource: Resource, kind: str | None, obj: Object) -> None:
         """Take in what a watch tells: `kind` is ADDED, MODIFIED or DELETED; None in the list that it begins with."""

@@ -50,16 +50,29 @@ class TooSoon(Exception):  # noqa: N818 - it is no error: the write has its time
         self.seconds = seconds
 
 
+class Fenced(ApiError):  # noqa: N818 - what has happened, not whose fault it is
+    """Another operator may hold the Lease by now: nothing is written until it is known to be ours."""
+
+
 class Gateway:
-    """Executes decisions. `changed` hears of every object that an answer has made new in the cache."""
+    """Executes decisions.
+
+    `changed` hears of every object that an answer has made new in the cache; `may_write` is asked before every write.
+    """
 
     def __init__(
-        self, api: Api, cache: Cache, emit: Callable[[Emit], None], changed: Callable[[Change], None]
+        self,
+        api: Api,
+        cache: Cache,
+        emit: Callable[[Emit], None],
+        changed: Callable[[Change], None],
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._api = api
         self._cache = cache
         self._emit = emit
         self._changed = changed
+        self._may_write = may_write
         self._status_written: dict[Reference, float] = {}
 
     async def execute(self, actions: Sequence[Action]) -> None:
@@ -97,7 +110,7 @@ class Gateway:
                 await self._apply(target, status, version)
             case SetOwners(target, owners, version, _):
                 try:
-                    self._take(target.resource, await self._api.set_owners(target, owners, version))
+                    self._take(target.resource, await self._writer().set_owners(target, owners, version))
                 except (Conflict, NotFound) as error:
                     await self._refresh(target, error)
             case Delete(target, propagation, _):
@@ -120,7 +133,7 @@ class Gateway:
     async def _create(self, resource: Resource, body: Object) -> None:
         """POST, or adopt what is there under this name; what another controls ends the decision."""
         try:
-            self._take(resource, await self._api.create(resource, body))
+            self._take(resource, await self._writer().create(resource, body))
         except AlreadyExists as error:
             found = await self._read(_reference(resource, body))
             if _controller(found) != _controller(body):
@@ -157,7 +170,7 @@ class Gateway:
         if target.resource is Resource.STAGE:
             await self._last_words(target, status)
         try:
-            self._take(target.resource, await self._api.apply_status(target, status, version))
+            self._take(target.resource, await self._writer().apply_status(target, status, version))
         except (Conflict, NotFound) as error:
             await self._refresh(target, error)
         if target.resource is Resource.EXPERIMENT:
@@ -198,7 +211,7 @@ class Gateway:
         if target.resource in {Resource.JOB, Resource.POD}:
             await self._spare(target)
         try:
-            left = await self._api.delete(target, propagation)
+            left = await self._writer().delete(target, propagation)
         except (NotFound, Conflict):  # a conflict: the name is another's by now
             self._lose(target)
             return
@@ -206,6 +219,12 @@ class Gateway:
             self._take(target.resource, left)
         else:
             self._lose(target)
+
+    def _writer(self) -> Api:
+        """The API server, for a write that is sent at once: reads before it may have taken any time."""
+        if not self._may_write():
+            raise Fenced("the Lease has not been renewed in time: nothing is written")
+        return self._api
 
     async def _refresh(self, target: Reference, error: ApiError) -> None:
         """A write has found another version than the decision saw: read the object, and end the decision."""

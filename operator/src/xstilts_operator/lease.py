@@ -1,7 +1,8 @@
 """Who of several operators works: the holder of a Lease, as client-go's leader election has it.
 
-Safety does not rest on it: names and versions keep two writers from harm. An API server that does not answer takes the
-Lease from nobody; only another holder does.
+Safety does not rest on it alone: names and versions keep two writers from harm. An API server that does not answer takes
+the Lease from nobody; only another holder does. But who has not renewed it for its duration writes nothing until it has:
+another may have taken it since, and a process that was paused does not know for how long.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from xstilts_operator.tolerant import count, mapping, text
 
 DURATION_SECONDS: Final = 10
 RENEW_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = (
+    5.0  # a request on a connection that has fallen silent is made anew before the Lease is over
+)
 _API: Final = "/apis/coordination.k8s.io/v1"
 
 logger = logging.getLogger(__name__)
@@ -48,6 +52,7 @@ class Lease:
         self._identity = identity
         self._clock = clock
         self._seen: tuple[str, float] = ("", 0.0)  # the version last seen, and since when
+        self._renewed: float | None = None  # when the write that renewed it last was sent
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours: nobody has renewed it for its duration, by our own clock."""
@@ -68,10 +73,18 @@ class Lease:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                if not await self._try():
-                    raise LeaseLost(f"another operator holds the Lease {self._namespace}/{self._name}")
-            except ApiError as error:
-                logger.warning("the Lease %s could not be renewed: %s", self._name, error)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    ours = await self._try()
+            except (ApiError, TimeoutError) as error:
+                logger.warning("the Lease %s could not be renewed: %s", self._name, error or "no answer")
+                continue
+            if not ours:
+                raise LeaseLost(f"another operator holds the Lease {self._namespace}/{self._name}")
+
+    def holds(self) -> bool:
+        """Whether nobody else can have taken it yet: who waits counts its duration from a later moment."""
+        now = asyncio.get_running_loop().time()
+        return self._renewed is not None and now - self._renewed < DURATION_SECONDS
 
     async def release(self) -> None:
         """Give the Lease to whoever comes next. Best effort."""
@@ -86,10 +99,12 @@ class Lease:
         lease = await self._read()
         if lease is not None and not self._is_free(lease):
             return False
+        began = asyncio.get_running_loop().time()
         try:
             await self._write(lease, holder=self._identity)
         except (AlreadyExists, Conflict):  # somebody was faster; the next look says who
             return lease is not None and mapping(lease, "spec").get("holderIdentity") == self._identity
+        self._renewed = began
         return True
 
     def _is_free(self, lease: Object) -> bool:

@@ -79,6 +79,7 @@ async def operate(settings: Settings) -> int:
         ending.push_async_callback(api.close)
         cache, watches, queue = Cache(), Watches(), WorkQueue[Key](random.Random(), instruments)  # noqa: S311 - spreads retries
         recorder = Recorder(api, _now, _identity())
+        lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
         controller = Controller(
             api=api,
             cache=cache,
@@ -90,6 +91,7 @@ async def operate(settings: Settings) -> int:
             resync_seconds=settings.resync_seconds,
             watches=watches,
             observer=instruments,
+            may_write=lease.holds,
         )
         registry.register(StateCollector(cache))
         registry.register(AgeCollector(watches.ages, queue.oldest))
@@ -104,7 +106,6 @@ async def operate(settings: Settings) -> int:
                     settings.progress.address, cache, api, instruments, port=_port("PROGRESS", PROGRESS_PORT)
                 )
             )
-        lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
         return await _run(settings, controller, lease, recorder, stop)
 
 
