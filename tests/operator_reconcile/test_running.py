@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from operator_reconcile.world import End, World, usage
-from xstilts_operator.actions import ApplyStatus, CreateJob, Reference, Resource, Seen, SetOwners
+from xstilts_operator.actions import ApplyStatus, CreateJob, Delete, Reference, Resource, Seen, SetOwners
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import stamp
 
@@ -48,6 +48,51 @@ def test_suspension_stops_what_runs_and_charges_it_once(world):
     assert world.said()[:2] == ("True", "Completed")
     assert paid(world) == 300 + 7 * 60
     assert len(world.jobs_made) == len(set(world.jobs_made))
+
+
+@pytest.mark.parametrize("what", ["lookup", "report"])
+def test_suspension_stops_its_own_jobs_too_and_they_are_made_again(world, what):
+    world.submit()
+    world.settle()
+    if what == "report":
+        world.start_pods()
+        world.answer()
+        for _ in range(4):  # a training, another, evaluations
+            world.settle()
+            world.start_pods()
+            for job in world.running():
+                world.finish(job)
+    world.settle()
+    world.start_pods()
+    (name,) = [job for job in world.names(Resource.JOB) if f"-{what}" in job]
+    assert what != "report" or world.status()["report"] == {"state": "Running"}
+    world.edit(suspend=True)
+    (stop,) = [
+        one
+        for one in world.decide(Key(Resource.EXPERIMENT, "team", "grid"), world.now).actions
+        if isinstance(one, Delete)
+    ]
+    assert [(one.reference.name, one.generation) for one in stop.rests_on] == [("grid", 2)]
+    world.settle()
+    assert name not in world.names(Resource.JOB)
+    assert world.said()[1] == "Suspended"
+    assert "report" not in world.status()
+    world.edit(suspend=False)
+    world.settle()
+    assert world.jobs_made.count(name) == 2
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert world.jobs_made.count(name) == 2
+
+
+def test_past_its_deadline_its_lookup_goes(world):
+    world.submit(activeDeadlineSeconds=100)
+    world.settle()
+    world.start_pods()
+    world.tick(100)
+    world.settle()
+    assert world.said()[:2] == ("False", "DeadlineExceeded")
+    assert world.names(Resource.JOB) == []
 
 
 def test_the_own_clock_stands_in_suspension(world):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.actions import Delete, Reference, Resource
 from xstilts_operator.reconcile.queues import is_misplaced, waits_for
-from xstilts_operator.scenes import Companion
+from xstilts_operator.reconcile.writes import wanted_so
+from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.tolerant import seconds_until
 from xstilts_operator.views import ExperimentView
 
@@ -33,6 +35,16 @@ def replaced(experiment: ExperimentView, companion: Companion) -> tuple[Delete, 
     job = companion.job
     wrong = job.owner == experiment.uid and is_misplaced(job, experiment.queue)
     return (deletion(experiment, companion),) if wrong else ()
+
+
+def stopped(scene: ExperimentScene) -> tuple[Delete, ...]:
+    """Those of an experiment that may not go on: what waits or runs goes, and is made again when it may."""
+    experiment = scene.experiment
+    return tuple(
+        replace(deletion(experiment, companion), rests_on=(wanted_so(experiment),))
+        for companion in scene.companions.values()
+        if companion.job.owner == experiment.uid and not companion.job.over and not companion.job.deleting
+    )
 
 
 def again_in(companion: Companion, began: datetime | None, now: datetime) -> float:

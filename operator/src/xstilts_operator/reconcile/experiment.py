@@ -10,13 +10,14 @@ from typing import Final, Literal
 from xstilts_operator.actions import Action, Decision, Emit, Seen
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.admission import Admission, admit, is_own
+from xstilts_operator.reconcile.companions import stopped
 from xstilts_operator.reconcile.conditions import Situation, Verdict, ended, is_over, under_way
 from xstilts_operator.reconcile.deadline import expired, remaining
 from xstilts_operator.reconcile.lookup import Lookup, look_up, take_in
 from xstilts_operator.reconcile.needed import needed, needed_for
 from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined
 from xstilts_operator.reconcile.planning import Planned, planned, stage_bodies
-from xstilts_operator.reconcile.report import Report, report
+from xstilts_operator.reconcile.report import Report, not_now, report
 from xstilts_operator.reconcile.results import summary
 from xstilts_operator.reconcile.retry import again, anew, missed, retries
 from xstilts_operator.reconcile.rollup import rollup
@@ -146,7 +147,10 @@ class _Course:
         told = report(
             self.scene, self.plan.name, document, stages, standing, self.able.store, self.settings, self.now
         )
-        actions += told.actions if may_go_on else ()
+        if not may_go_on:
+            told = not_now(told)
+            actions += stopped(self.scene)
+        actions += told.actions
         situation = Situation(experiment, document, stages, standing, told, lookup, admission)
         said = self._summary(situation, lookup)
         status = _told(experiment, said, self.now)

@@ -92,6 +92,11 @@ def report(
     return _over(scene, companion, plan_name, ended, now)
 
 
+def not_now(report: Report) -> Report:
+    """The report of an experiment that may not go on: what is written stays, what is not waits."""
+    return report if report.settled else Report(settled=False)
+
+
 def _over(
     scene: ExperimentScene, companion: Companion, plan_name: str, began: datetime | None, now: datetime
 ) -> Report:
