@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import Family
+from xstilts_trainer.models.linear import use_onednn
 
 MODEL_TYPES: Final[Mapping[Family, tuple[str, ...]]] = {
     Family.XLMR: ("xlm-roberta",),
@@ -134,6 +135,7 @@ def load_weights(folder: Path, model_class: Any, config: PreTrainedConfig, **opt
             )
     except (OSError, SafetensorError) as error:
         raise problem(folder, f"must hold whole safetensors files: {error}") from error
+    use_onednn(model)
     return Loaded(
         model,
         missing=frozenset(report["missing_keys"]),

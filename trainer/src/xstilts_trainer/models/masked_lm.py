@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
@@ -23,6 +23,7 @@ from xstilts_trainer.models.encoder_model import encode
 from xstilts_trainer.models.folders import weight_files
 from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.initialisation import generator_for, initialise
+from xstilts_trainer.models.linear import Linear, linear
 
 HEAD_NAMES: Final = (  # where a checkpoint's head keeps (dense, norm, bias): XLM-R; BERT and old DeBERTa; DeBERTa v3
     ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
@@ -36,7 +37,7 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.activation = ACT2FN["gelu" if config.model_type == "xlm-roberta" else config.hidden_act]
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
