@@ -251,6 +251,8 @@ def test_a_job_that_was_deleted_by_hand_is_continued_and_paid(world, watched):
         world.restart()
     decision = world.reconcile(Resource.STAGE, stage)
     assert not [action for action in decision.actions if isinstance(action, CreateJob)]
+    (end,) = [action for action in decision.actions if isinstance(action, ApplyStatus)]
+    assert end.rests_on == (Seen(Reference(Resource.JOB, "team", name), ""),)  # it is not only unheard of
     status = world.get(Resource.STAGE, stage)["status"]
     assert (status["state"], status["lastFailure"]["reason"]) == ("Waiting", "JobDeleted")
     assert (status.get("failures"), status["resumes"]) == (None, 1)
