@@ -147,7 +147,10 @@ async def _serve(
     held: asyncio.Event,
 ) -> None:
     """List everything, wait for the Lease, then watch and decide until the controller is drained."""
-    await asyncio.gather(controller.first_list(), held.wait())
+    await controller.first_list()
+    if not held.is_set():  # by the time that the Lease is ours, what was listed may be long ago
+        await held.wait()
+        await controller.first_list()
     logger.info(
         "the operator serves %s",
         ", ".join(filter(None, controller.watched.namespaces)) or "the whole cluster",
