@@ -134,7 +134,7 @@ def _schedule(seed: int, writers: int) -> Ran:
         f"seed {seed} ({scenario.name})",
         again,
         faulty(seed, writers),
-        calm(seed % len(SCENARIOS), salt, writers),
+        calm(seed % len(SCENARIOS), salt),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -31,25 +31,20 @@ SKEW_SECONDS = 120.0  # between a process' clock and the server's
 
 
 @lru_cache(maxsize=64)
-def calm(number: int, salt: int = 0, writers: int = 1) -> Outcome:
-    """The run of a scenario without faults, to be compared with runs of so many operators."""
-    return run(_play(_comparable(SCENARIOS[number], writers), salt, None, None, 1))
+def calm(number: int, salt: int = 0) -> Outcome:
+    """The run of a scenario without faults."""
+    return run(_play(SCENARIOS[number], salt, None, None, 1))
 
 
 def faulty(seed: int, writers: int = 1) -> Outcome:
     """The run of a seed's scenario with the seed's faults, and so many operators at once."""
     scenario, salt = scenario_of(seed)
-    return run(_play(_comparable(scenario, writers), salt, seed, None, writers))
+    return run(_play(scenario, salt, seed, None, writers))
 
 
 def crashed(number: int, crash: CrashPoint) -> Outcome:
     """The run of a scenario in which the operator is killed at one write, and started again."""
     return run(_play(SCENARIOS[number], 0, None, crash, 1))
-
-
-def _comparable(scenario: Scenario, writers: int) -> Scenario:
-    """Of several operators one may stop what another has just begun: attempts are a matter of time then, the end is not."""
-    return scenario if writers == 1 else replace(scenario, exact=False, billed=False)
 
 
 async def _play(

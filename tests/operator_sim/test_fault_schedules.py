@@ -78,7 +78,8 @@ def test_no_schedule_diverges(repository: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_two_operators_at_once_do_no_harm(repository: Path) -> None:
+def test_two_operators_at_once_do_as_one_does(repository: Path) -> None:
+    """Attempts, Jobs and bills too, without a Lease: names, versions and fresh reads alone."""
     found = run(repository, "--seeds", "50-74", "--writers", "2", "--jobs", "2")
     assert "25 schedules, 0 diverged" in found
 
