@@ -112,12 +112,13 @@ class Controller:
                 self.queue.add(key)
 
     async def first_list(self) -> None:
-        """List everything, however long that takes: nothing is decided before."""
-        for resource in self.watched.resources:
-            while True:
-                if await self._list(resource):
-                    break
-                await asyncio.sleep(FAILED_LIST_SECONDS)
+        """List everything, however long that takes: nothing is decided before, so the order of the kinds is all one.
+
+        Side by side: while one page is taken in here, the API server makes the next ones.
+        """
+        async with asyncio.TaskGroup() as group:
+            for resource in self.watched.resources:
+                group.create_task(self._first_list_of(resource))
         self.synced.set()
 
     async def work(self) -> None:
@@ -181,6 +182,12 @@ class Controller:
         if decision.again_in is not None:
             self.queue.add_after(key, decision.again_in)
         return "done"
+
+    async def _first_list_of(self, resource: Resource) -> None:
+        while True:
+            if await self._list(resource):
+                break
+            await asyncio.sleep(FAILED_LIST_SECONDS)
 
     async def _list(self, resource: Resource) -> bool:
         """Take in a full list; False where the API server gave none."""
