@@ -7,7 +7,9 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,50 +28,66 @@ from bench.operator_bench.stand import Stand, standing
 from controlplane.build import TOOLS, build
 
 FIGURES: Final = ("plain", "peer", "drain", "create", "latency", "restart")
-TOOLS_NEEDED: Final = ("hyperkube", "kwok", "training-operator")
+DRAINED: Final = frozenset({"plain", "peer", "drain"})
+TOOLS_NEEDED: Final = ("hyperkube", "kwok")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 0 whatever the goals are."""
+    """Measure and print, each figure as it comes and all at the end; 0 whatever the goals are, 1 where some are missing."""
     options = _parser().parse_args(arguments)
-    for tool in TOOLS_NEEDED:
+    for tool in (*TOOLS_NEEDED, *(["training-operator"] if "peer" in options.figures else [])):
         build(TOOLS[tool], say=_say)
-    with tempfile.TemporaryDirectory(prefix="xstilts-bench-") as folder:
-        figures = asyncio.run(_measure(options, Path(folder)))
-    print(as_json(figures) if options.json else as_table(figures))
+    figures: list[Figure] = []
+    try:
+        asyncio.run(_measure(options, figures))
+    except Exception:  # noqa: BLE001 - what has been measured is printed whatever has ended the run
+        traceback.print_exc()
+        return 1
+    finally:
+        print(as_json(figures) if options.json else as_table(figures), flush=True)
     return 0
 
 
-async def _measure(options: argparse.Namespace, folder: Path) -> list[Figure]:
-    async with standing(folder, _say) as stand:
-        return [*await _drains(options, stand), *await _living(options, stand)]
+async def _measure(options: argparse.Namespace, figures: list[Figure]) -> None:
+    """Drain on one control plane, and have stages alive on another: what was drained would weigh on it."""
+
+    def tell(figure: Figure) -> None:
+        figures.append(figure)
+        _say(str(figure))
+
+    chosen = set(options.figures)
+    if chosen & DRAINED:
+        async with _stand() as stand:
+            await _drains(options, stand, tell)
+    if living := chosen - DRAINED:
+        async with _stand() as stand:
+            _say(f"{options.stages} stages: {', '.join(sorted(living))}")
+            profile = None if "drain" in chosen else options.profile
+            await living_figures(stand, Sizes(options.stages, options.samples), living, tell, profile)
 
 
-async def _drains(options: argparse.Namespace, stand: Stand) -> list[Figure]:
-    figures: list[Figure] = []
+@asynccontextmanager
+async def _stand() -> AsyncIterator[Stand]:
+    with tempfile.TemporaryDirectory(prefix="xstilts-bench-") as folder:
+        async with standing(Path(folder), _say) as stand:
+            yield stand
+
+
+async def _drains(options: argparse.Namespace, stand: Stand, tell: Callable[[Figure], None]) -> None:
     jobs = peer = None
     if "plain" in options.figures:
         _say(f"{options.experiments} plain Jobs")
         jobs = await drain_plain_jobs(stand, options.experiments)
-        figures.append(plain_figure(jobs))
+        tell(plain_figure(jobs))
     if "peer" in options.figures:
         _say(f"{options.peer_jobs} PyTorchJobs")
         peer, memory = await drain_pytorch_jobs(stand, options.peer_jobs)
-        figures.append(peer_figure(peer, memory))
+        tell(peer_figure(peer, memory))
     if "drain" in options.figures:
         _say(f"{options.experiments} experiments of one stage")
         drained, memory, requests = await drain_experiments(stand, options.experiments, options.profile)
-        figures += drain_figures(drained, memory, requests, jobs, peer)
-    return figures
-
-
-async def _living(options: argparse.Namespace, stand: Stand) -> list[Figure]:
-    wanted = set(options.figures) & {"create", "latency", "restart"}
-    if not wanted:
-        return []
-    _say(f"{options.stages} stages: {', '.join(sorted(wanted))}")
-    profile = None if "drain" in options.figures else options.profile
-    return await living_figures(stand, Sizes(options.stages, options.samples), wanted, profile)
+        for figure in drain_figures(drained, memory, requests, jobs, peer):
+            tell(figure)
 
 
 def _parser() -> argparse.ArgumentParser:

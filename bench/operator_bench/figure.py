@@ -31,6 +31,10 @@ class Figure:
     met: bool | None = None
     note: str = ""
 
+    def __str__(self) -> str:
+        goal = f" (goal: {self.goal})" if self.goal else ""
+        return f"{self.name}: {self.value:g} {self.unit}{goal}" + (f"; {self.note}" if self.note else "")
+
 
 def at_most(name: str, value: float, unit: str, goal: float, note: str = "") -> Figure:
     """A figure that is to be no larger than its goal."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,20 +36,22 @@ class Sizes:
     samples: int
 
 
-async def living_figures(stand: Stand, sizes: Sizes, wanted: set[str], profile: Path | None) -> list[Figure]:
-    """The figures of one operator and the experiments that it has under way, in order."""
+async def living_figures(
+    stand: Stand, sizes: Sizes, wanted: set[str], tell: Callable[[Figure], None], profile: Path | None
+) -> None:
+    """The figures of one operator and the experiments that it has under way, each told as it comes."""
     namespace = await stand.namespace("grids")
-    figures: list[Figure] = []
     async with running(stand, namespace, profile) as operator:
         if "create" in wanted:
-            figures.append(await _creation(stand, namespace, operator))
+            tell(await _creation(stand, namespace, operator))
         if wanted & {"latency", "restart"}:
             await _fill(stand, namespace, operator, sizes)
         if "latency" in wanted:
-            figures += await _latency(stand, namespace, operator, sizes)
+            for figure in await _latency(stand, namespace, operator, sizes):
+                tell(figure)
         if "restart" in wanted:
-            figures += await _restart(operator, sizes)
-    return figures
+            for figure in await _restart(stand, operator, sizes):
+                tell(figure)
 
 
 async def _creation(stand: Stand, namespace: str, operator: Operator) -> Figure:
@@ -120,16 +123,24 @@ async def _latency(stand: Stand, namespace: str, operator: Operator, sizes: Size
     ]
 
 
-async def _restart(operator: Operator, sizes: Sizes) -> list[Figure]:
+async def _restart(stand: Stand, operator: Operator, sizes: Sizes) -> list[Figure]:
     """Killed and started again: until it is ready and has nothing to do."""
     before = memory_megabytes(operator.daemon.pid, "VmHWM")
     operator.daemon.stop(kill=True)
+    served = stand.processor_seconds()
     begun = await operator.start()
     ready = time.monotonic() - begun
+    listing = {"operator": processor_seconds(operator.daemon.pid)} | {
+        name: seconds - served[name] for name, seconds in stand.processor_seconds().items()
+    }
     idle = await operator.idle(within_s=300) - begun
     taken = processor_seconds(operator.daemon.pid)
     after, now = memory_megabytes(operator.daemon.pid, "VmHWM"), memory_megabytes(operator.daemon.pid)
-    note = f"SIGKILL and start with {sizes.stages} stages; ready after {ready:.1f} s; {taken:.1f} s of a processor"
+    shares = ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(listing.items()))
+    note = (
+        f"SIGKILL and start with {sizes.stages} stages; ready after {ready:.1f} s, in which the processors were taken for: {shares}; "
+        f"the operator took {taken:.1f} s of a processor in all"
+    )
     said = f"the most, with {sizes.stages} stages; {before:.0f} before the restart, {after:.0f} after it, {now:.0f} at rest"
     return [
         at_most("restart", idle, "s", 30, note),
