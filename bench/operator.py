@@ -13,7 +13,7 @@ _ROOT = _HERE.rpartition("/")[0]
 # Python has put this folder first, where this file would be taken for the standard library's `operator`.
 sys.path[:] = [folder for folder in sys.path if folder != _HERE] + [f"{_ROOT}/tests", _ROOT]
 
-from bench.operator_bench.command import main  # noqa: E402 - not before the path is as it should be
+from bench.operator_bench.command import main
 
 if __name__ == "__main__":
     raise SystemExit(main(sys.argv[1:]))

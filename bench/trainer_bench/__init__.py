@@ -1,0 +1,1 @@
+"""The trainer's speed on a CPU, beside transformers' Trainer."""
