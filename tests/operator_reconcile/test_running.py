@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from operator_reconcile.world import End, World, usage
-from xstilts_operator.actions import ApplyStatus, CreateJob, Delete, Reference, Resource, Seen, SetOwners
+from operator_reconcile.world import End, World, source, usage
+from xstilts_operator.actions import (
+    ApplyStatus,
+    CreateJob,
+    Decision,
+    Delete,
+    Reference,
+    Resource,
+    Seen,
+    SetOwners,
+)
+from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import stamp
 
@@ -65,6 +75,8 @@ def test_suspension_stops_its_own_jobs_too_and_they_are_made_again(world, what):
     world.settle()
     world.start_pods()
     (name,) = [job for job in world.names(Resource.JOB) if f"-{what}" in job]
+    world.tick(TOLD_AFTER_SECONDS)
+    world.settle()
     assert what != "report" or world.status()["report"] == {"state": "Running"}
     world.edit(suspend=True)
     (stop,) = [
@@ -93,6 +105,63 @@ def test_past_its_deadline_its_lookup_goes(world):
     world.settle()
     assert world.said()[:2] == ("False", "DeadlineExceeded")
     assert world.names(Resource.JOB) == []
+
+
+def test_what_is_accepted_is_frozen_first_and_says_what_comes_next(world):
+    world.submit()
+    kept, told, _ = world.reconcile(Resource.EXPERIMENT, "grid").actions
+    assert kept.resource is Resource.CONFIG_MAP
+    assert told.status["plan"]["name"] == kept.body["metadata"]["name"]
+    assert "startTime" in told.status
+    assert world.said() == ("Unknown", "LookingUp", "asks the store for 7 stages")
+    next_one = world.reconcile(Resource.EXPERIMENT, "grid").actions
+    assert {one.resource for one in next_one} == {Resource.STAGE, Resource.JOB}
+
+
+def test_a_small_experiment_is_told_of_in_three_writes(world):
+    tasks = [{"name": "tatoeba", "data": source("tatoeba")}]
+    under_way(world, tasks=tasks, targets=[{"task": "tatoeba"}], intermediates=[])
+    (job,) = world.running()
+    world.finish(job)
+    world.settle()
+    world.start_pods()
+    world.tick(TOLD_AFTER_SECONDS - 1)
+    world.answer()
+    world.settle()
+    assert world.said()[:2] == ("True", "Completed")
+    assert world.status()["report"]["state"] == "Written"
+    assert world.writes["grid"].count("status") == 3  # accepted, begun, ended
+
+
+def test_a_report_that_takes_its_time_is_told_of(world):
+    under_way(world)
+    for _ in range(3):
+        for job in world.running():
+            world.finish(job)
+        world.settle()
+        world.start_pods()
+    assert set(world.states().values()) == {"Succeeded"}
+    assert world.status()["counts"]["succeeded"] < 7
+    world.tick(TOLD_AFTER_SECONDS - 1)
+    assert world.reconcile(Resource.EXPERIMENT, "grid") == Decision((), again_in=1.0)
+    world.tick(1)
+    world.settle()
+    assert world.said() == ("Unknown", "Running", "the report is written")
+    assert world.status()["counts"]["succeeded"] == 7
+
+
+def test_an_edit_is_told_although_the_report_is_under_way(world):
+    under_way(world)
+    for _ in range(3):
+        for job in world.running():
+            world.finish(job)
+        world.settle()
+        world.start_pods()
+    assert "report" not in world.status()
+    world.edit(parallelism=1)
+    world.settle()
+    assert world.status()["observedGeneration"] == 2
+    assert world.status()["report"] == {"state": "Running"}
 
 
 def test_the_own_clock_stands_in_suspension(world):

@@ -61,9 +61,9 @@ def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> De
     plan = planned(scene, able.spec, settings)
     if isinstance(plan, Obstacle):
         return _hindered(scene, plan, now)
-    if plan.create is not None or plan.name != experiment.plan:
-        return _accepted(experiment, plan, now)
-    return _Course(scene, able, plan, settings, now).decision()
+    course = _Course(scene, able, plan, settings, now)
+    is_new = plan.create is not None or plan.name != experiment.plan
+    return course.accepted() if is_new else course.decision()
 
 
 def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Decision:
@@ -85,15 +85,6 @@ def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Deci
     return _told(experiment, said, now)
 
 
-def _accepted(experiment: ExperimentView, plan: Planned, now: datetime) -> Decision:
-    """Keep a new plan; its stages are made when the status names it, and the grid only grows from then on."""
-    stages = len(plan.document.stages)
-    verdict = Verdict("Unknown", "Planning", f"{stages} stages are planned")
-    known = PlanStatus(plan.name, stages, experiment.generation, experiment.looked_up)
-    told = _told(experiment, Summary(verdict, known, runs=not experiment.suspended), now)
-    return Decision((*([plan.create] if plan.create else []), *told.actions))
-
-
 def _numbers(scene: ExperimentScene, plan: PlanDocument, parallelism: int) -> dict[str, object]:
     stages = {key: scene.stages[one.name] for key, one in plan.stages.items() if one.name in scene.stages}
     uid = scene.experiment.uid
@@ -111,6 +102,17 @@ def _told(experiment: ExperimentView, said: Summary, now: datetime) -> Decision:
     return Decision((*status, Emit(experiment.reference, kind, verdict.reason, verdict.message[:1024])))
 
 
+def _says_little(experiment: ExperimentView, said: Summary) -> bool:
+    """Whether nothing but numbers is new: a person reads the same reason, and no later decision rests on it."""
+    before, plan = experiment.summary, said.plan.to_json() if said.plan else {}
+    return (
+        before is not None
+        and (before.status, before.reason) == (said.verdict.status, said.verdict.reason)
+        and experiment.observed_generation == experiment.generation
+        and plan.items() <= experiment.written.items()
+    )
+
+
 @dataclass(frozen=True)
 class _Course:
     """An accepted experiment on its way."""
@@ -121,15 +123,24 @@ class _Course:
     settings: Settings
     now: datetime
 
+    def accepted(self) -> Decision:
+        """Keep a new plan; its stages are made when the status names it, and the grid only grows from then on.
+
+        That status says already what the next decision does, which is to ask the store: so that one needs no write.
+        """
+        document, stages = self.plan.document, self._there()
+        lookup = self._look_up(stages) if self._may_go_on else None
+        standing = standings(document, stages, needed(document, stages), self.scene.experiment.uid)
+        situation = Situation(
+            self.scene.experiment, document, stages, standing, Report(settled=False), lookup
+        )
+        told = _told(self.scene.experiment, self._summary(situation, lookup), self.now)
+        return Decision((*([self.plan.create] if self.plan.create else []), *told.actions))
+
     def decision(self) -> Decision:
         """Make, ask, begin, report, sum up."""
         experiment, document = self.scene.experiment, self.plan.document
-        before = {
-            key: self.scene.stages[one.name]
-            for key, one in document.stages.items()
-            if one.name in self.scene.stages
-        }
-        may_go_on = not experiment.suspended and not expired(experiment, self.now)
+        before, may_go_on = self._there(), self._may_go_on
         lookup, stages, admission = None, dict(before), None
         actions: list[Action] = []
         why: Mapping[str, tuple[Seen, ...]] = {}
@@ -153,11 +164,21 @@ class _Course:
         actions += told.actions
         situation = Situation(experiment, document, stages, standing, told, lookup, admission)
         said = self._summary(situation, lookup)
-        status = _told(experiment, said, self.now)
+        untold = told.untold_for if _says_little(experiment, said) else None
+        status = _told(experiment, said, self.now) if untold is None else Decision()
         parts: list[Lookup | Admission | Report | None] = [lookup, admission, told]
-        waits = [part.again_in for part in parts if part is not None] + [self._left(said)]
+        waits = [part.again_in for part in parts if part is not None] + [self._left(said), untold]
         again_in = min((wait for wait in waits if wait is not None), default=None)
         return Decision((*actions, *status.actions), again_in)
+
+    def _there(self) -> dict[str, StageView]:
+        """The stages of the plan that are there, by key."""
+        there, planned = self.scene.stages, self.plan.document.stages
+        return {key: there[one.name] for key, one in planned.items() if one.name in there}
+
+    @property
+    def _may_go_on(self) -> bool:
+        return not self.scene.experiment.suspended and not expired(self.scene.experiment, self.now)
 
     def _look_up(self, stages: Mapping[str, StageView]) -> Lookup:
         return look_up(

@@ -18,10 +18,12 @@ from xstilts_operator.reconcile.companions import again_in, deletion, hindrance,
 from xstilts_operator.reconcile.standing import TERMINAL, Standing
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
-from xstilts_operator.tolerant import stamp, text
+from xstilts_operator.tolerant import seconds_until, stamp, text
 from xstilts_operator.views import StageView
 
 GIVEN_UP_SECONDS: Final = 1800  # a report that has failed for so long is no reason not to end
+# So long it is not told that the report is under way: most are written by then, and the end tells all in one write.
+TOLD_AFTER_SECONDS: Final = 15
 WRITTEN: Final = "Written"
 FAILED: Final = "Failed"
 
@@ -36,6 +38,7 @@ class Report:
         actions: what is to be done about the Job.
         message: why it is not written (yet).
         again_in: in how many seconds to look again.
+        untold_for: for how many seconds what is told of it can wait for its end; None where it cannot.
     """
 
     settled: bool
@@ -43,6 +46,7 @@ class Report:
     actions: tuple[Action, ...] = ()
     message: str = ""
     again_in: float | None = None
+    untold_for: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -72,6 +76,7 @@ def report(
     if not done or experiment.report.get("state") in {WRITTEN, FAILED}:
         return Report(settled=True, status=_carried(experiment.report) if done else {})
     outputs = {key: stage.outputs_digest or "" for key, stage in done.items()}
+    ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
     companion = scene.companions.get(report_name(plan_name, outputs))
     if companion is None:
         body = report_job(
@@ -83,12 +88,12 @@ def report(
             settings,
             experiment.queue,
         )
-        return _running("the report is written", Create(Resource.JOB, body))
+        return _running("the report is written", Create(Resource.JOB, body), untold=_untold(ended, now))
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
         message = f"the report is not written yet: {hindered}" if hindered else "the report is written"
-        return _running(message, *replaced(experiment, companion))
-    ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
+        untold = None if hindered else _untold(ended, now)
+        return _running(message, *replaced(experiment, companion), untold=untold)
     return _over(scene, companion, plan_name, ended, now)
 
 
@@ -105,7 +110,7 @@ def _over(
     pod = next((pod for pod in companion.pods if pod.over), None)
     patience = POD_GRACE_SECONDS - companion.ended_for
     if pod is None and patience > 0:
-        return _running("the report is written", again=patience)
+        return _running("the report is written", again=patience, untold=_untold(began, now))
     answer = read_answer(ReportAnswer, pod.answer, plan_name) if pod else None
     if job.complete and answer is not None and answer.path is not None:
         return Report(settled=True, status={"state": WRITTEN, "path": answer.path})
@@ -122,10 +127,24 @@ def _over(
     return _running(message, deletion(scene.experiment, companion))
 
 
-def _running(message: str, *actions: Action, again: float | None = None) -> Report:
+def _running(
+    message: str, *actions: Action, again: float | None = None, untold: float | None = None
+) -> Report:
     return Report(
-        settled=False, status={"state": "Running"}, actions=actions, message=message, again_in=again
+        settled=False,
+        status={"state": "Running"},
+        actions=actions,
+        message=message,
+        again_in=again,
+        untold_for=untold,
     )
+
+
+def _untold(due: datetime | None, now: datetime) -> float | None:
+    """For how long a report that was due then needs no telling. A clock that has been set back makes none wait."""
+    if due is None or now < due:
+        return None
+    return seconds_until(due + timedelta(seconds=TOLD_AFTER_SECONDS), now) or None
 
 
 def _carried(report: Mapping[str, Any]) -> dict[str, str]:
