@@ -61,9 +61,10 @@ async def _measure(options: argparse.Namespace, figures: list[Figure]) -> None:
             await _drains(options, stand, tell)
     if living := chosen - DRAINED:
         async with _stand() as stand:
-            _say(f"{options.stages} stages: {', '.join(sorted(living))}")
+            sizes = Sizes(-(-options.stages // STAGES) * STAGES, options.samples)
+            _say(f"{sizes.stages} stages: {', '.join(sorted(living))}")
             profile = None if "drain" in chosen else options.profile
-            await living_figures(stand, Sizes(options.stages, options.samples), living, tell, profile)
+            await living_figures(stand, sizes, living, tell, profile)
 
 
 @asynccontextmanager
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--experiments", type=int, default=5000, help="experiments, and plain Jobs, to drain")
     parser.add_argument("--peer-jobs", type=int, default=500, help="PyTorchJobs to drain")
     parser.add_argument(
-        "--stages", type=int, default=10_000, help=f"stages under way, a multiple of {STAGES}"
+        "--stages", type=int, default=10_000, help=f"stages under way, rounded up to a multiple of {STAGES}"
     )
     parser.add_argument("--samples", type=int, default=600, help="stages whose end is timed")
     parser.add_argument(
