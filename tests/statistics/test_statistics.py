@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import time
+import tracemalloc
 from math import inf, log
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind
+from scipy.stats import bootstrap, ttest_1samp, ttest_ind
 from statsmodels.stats.multitest import multipletests
 
 from xstilts.statistics import (
@@ -17,8 +20,10 @@ from xstilts.statistics import (
     Term,
     benjamini_hochberg,
     crossed_bootstrap,
+    crossed_bootstraps,
     holm,
     interval,
+    mean_over_tests,
     mean_zero_shot,
     sample,
     smallest_detectable,
@@ -124,17 +129,14 @@ def test_the_crossed_bootstrap_is_the_plain_loop():
     draw = np.random.default_rng(3)
     samples = [sample(*answers(draw, seeds=seeds), mean_zero_shot(LANGUAGES)) for seeds in (4, 3)]
     terms = [Term(1, samples[0]), Term(-1, samples[1])]
-    again = np.random.default_rng(7)
-    drawn = again.multinomial(30, np.full(30, 1 / 30), size=500)
-    chosen = [again.multinomial(n, np.full(n, 1 / n), size=500) for n in (4, 3)]
+    items, seeds = np.random.default_rng([7, 0]), np.random.default_rng([7, 1])
+    drawn = items.integers(0, 30, size=(500, 30))
+    chosen = [seeds.integers(0, n, size=(500, n)) for n in (4, 3)]
     estimates = [
         sum(
             term.weight
             * np.mean(
-                [
-                    one.values[s] + sum(drawn[b, p] * one.influence[s, p] for p in range(30))
-                    for s in np.repeat(np.arange(one.seeds), chosen[k][b])
-                ]
+                [one.values[s] + sum(one.influence[s, p] for p in drawn[b]) for s in chosen[k][b]],
             )
             for k, (term, one) in enumerate(zip(terms, samples, strict=True))
         )
@@ -142,6 +144,73 @@ def test_the_crossed_bootstrap_is_the_plain_loop():
     ]
     ours = crossed_bootstrap(terms, replicates=500, seed=7)
     assert ours == pytest.approx(tuple(np.quantile(estimates, [0.025, 0.975])))
+    assert crossed_bootstraps([terms, terms[:1]], replicates=500, seed=7)[0] == ours
+
+
+def test_the_bootstrap_of_one_seed_is_scipys_of_the_items():
+    """With one seed only items vary: then any bootstrap of them will do as a peer."""
+    right = (np.random.default_rng(4).random((1, 300)) < 0.7).astype(bool)
+    made = sample({"de": right}, {"de": np.arange(300)}, {"de": 1.0})
+    peer = bootstrap(
+        (100 * right[0],), np.mean, n_resamples=9_999, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert crossed_bootstrap([Term(1, made)]) == pytest.approx((peer.low, peer.high), abs=0.4)
+
+
+def test_scores_without_items_are_covered_for_seeds_alone_and_it_says_so():
+    values = [3.0, 5.0, 4.5]
+    made = Sample.of_scores(values)
+    ours = interval([Term(1, made)])
+    assert (ours.covers_seeds, ours.covers_items) == (True, False)
+    peer = ttest_1samp(values, 0)
+    assert ours.p_value == pytest.approx(peer.pvalue)
+    assert (ours.low, ours.high) == pytest.approx(tuple(peer.confidence_interval()))
+    alone = interval([Term(1, Sample.of_scores([3.0]))])
+    assert not alone.known
+    assert (alone.low, alone.high, alone.p_value) == (-inf, inf, 1.0)
+
+
+def test_a_mean_over_test_sets_adds_the_variances_of_their_items():
+    draw = np.random.default_rng(5)
+    parts = [sample(*answers(draw, seeds=2, premises=count), {"de": 1.0}) for count in (30, 40)]
+    both = mean_over_tests(parts)
+    assert both.values == pytest.approx((parts[0].values + parts[1].values) / 2)
+    errors = [interval([Term(1, one)]).standard_error for one in parts]
+    expected = np.hypot(errors[0], errors[1]) / 2
+    assert interval([Term(1, both)]).standard_error == pytest.approx(expected, rel=0.02)
+    partly = mean_over_tests([parts[0], Sample.of_scores([1.0, 2.0])])
+    assert not partly.items_known
+    with pytest.raises(ValueError, match="same seeds"):
+        mean_over_tests([parts[0], Sample.of_scores([1.0])])
+
+
+def test_ten_thousand_draws_of_a_whole_xnli_take_seconds_and_little_memory():
+    """15 languages x 5,010 items x 5 seeds, two models: 30 s on two cores are allowed, of processor time far less."""
+    draw = np.random.default_rng(6)
+    languages = ["en", *(f"l{number}" for number in range(14))]
+    clusters = dict.fromkeys(languages, np.repeat(np.arange(1_670), 3))
+    gc.collect()
+    tracemalloc.start()
+    began = time.process_time()
+    samples = [
+        sample(
+            {language: draw.random((5, 5_010), dtype=np.float32) < 0.7 for language in languages},
+            clusters,
+            weights,
+        )
+        for weights in (mean_zero_shot(languages), transfer_gap(languages))
+        for _ in range(2)
+    ]
+    contrasts = [
+        [Term(1, samples[0]), Term(-1, samples[1])],
+        [Term(1, samples[2]), Term(-1, samples[3])],
+    ]
+    assert all(low < high for low, high in crossed_bootstraps(contrasts))
+    seconds = time.process_time() - began
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 30
+    assert peak < 100 * 2**20
 
 
 def simulated(draw, seeds, premises=150, delta=0.3):

@@ -40,6 +40,8 @@ class Interval:
         p_value: two-sided, of the hypothesis that the contrast is 0.
         covers_seeds: False where a model has one or two seeds: then the interval covers the choice of test items only,
             which must be said beside it.
+        covers_items: False where items are not known, or not of every test set. An interval that covers neither is
+            infinitely wide, and its p-value is 1.
     """
 
     estimate: float
@@ -49,6 +51,12 @@ class Interval:
     degrees: float
     p_value: float
     covers_seeds: bool
+    covers_items: bool = True
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval at all."""
+        return self.covers_seeds or self.covers_items
 
 
 def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
@@ -63,8 +71,11 @@ def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
     """
     profile = _profile(terms)
     estimate = float(sum(term.weight * term.sample.mean for term in terms))
-    items = float(np.square(profile - profile.mean()).sum()) * len(profile) / (len(profile) - 1)
-    parts = [(items, float(len(profile) - 1))]
+    covers_items = all(term.sample.items_known for term in terms)
+    parts = []
+    if len(profile):
+        items = float(np.square(profile - profile.mean()).sum()) * len(profile) / (len(profile) - 1)
+        parts.append((items, float(len(profile) - 1)))
     seeds = [(term.sample.seed_variance, term) for term in terms]
     covers_seeds = all(variance is not None for variance, _ in seeds)
     if covers_seeds:
@@ -73,6 +84,17 @@ def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
             for variance, term in seeds
             if variance is not None
         ]
+    if not covers_seeds and not covers_items:
+        return Interval(
+            estimate=estimate,
+            low=-inf,
+            high=inf,
+            standard_error=inf,
+            degrees=inf,
+            p_value=1.0,
+            covers_seeds=False,
+            covers_items=False,
+        )
     variance = sum(part for part, _ in parts)
     degrees = _satterthwaite(parts) if covers_seeds else inf
     error = sqrt(variance)
@@ -85,6 +107,7 @@ def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
         degrees=degrees,
         p_value=_p_value(estimate, error, degrees),
         covers_seeds=covers_seeds,
+        covers_items=covers_items,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,10 +23,18 @@ class Sample:
         values: [S] the measure in each seed.
         influence: [S, P] by how much the measure of a seed departs from its value on account of each cluster; every row
             sums to 0. For a mean over items that is the cluster's share of it less the share of an average cluster.
+            [S, 0] where nothing is known of the items.
+        items_known: whether all of the measure's items are in `influence`; False where some target of a mean has none.
     """
 
     values: Floats
     influence: Floats
+    items_known: bool = True
+
+    @classmethod
+    def of_scores(cls, values: Sequence[float]) -> Sample:
+        """A measure of which only the scores are known, one a seed: F1 of whole test sets, say."""
+        return cls(np.asarray(values, dtype=np.float64), np.zeros((len(values), 0)), items_known=False)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.influence.shape[:1] != self.values.shape or not self.values.size:
@@ -66,4 +75,27 @@ class Sample:
                 f"samples must have the same seeds and clusters to be paired, had {self.influence.shape} and "
                 f"{other.influence.shape}"
             )
-        return Sample(self.values - other.values, self.influence - other.influence)
+        return Sample(
+            self.values - other.values,
+            self.influence - other.influence,
+            items_known=self.items_known and other.items_known,
+        )
+
+
+def mean_over_tests(samples: Sequence[Sample]) -> Sample:
+    """The mean of one model's measures on several test sets, whose items are independent of each other's.
+
+    Seed s is the same in all of them: what the trainings of one seed share, such as the intermediate model, is kept.
+
+    Raises:
+        ValueError: none, or other numbers of seeds.
+    """
+    if len({one.seeds for one in samples}) != 1:
+        raise ValueError(
+            f"samples must have the same seeds to be averaged, had {[one.seeds for one in samples]} of them"
+        )
+    return Sample(
+        np.mean([one.values for one in samples], axis=0),
+        np.concatenate([one.influence for one in samples], axis=1) / len(samples),
+        items_known=all(one.items_known for one in samples),
+    )
