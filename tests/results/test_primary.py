@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.report import Provenance, render
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.primary import primary
+from xstilts.results.measured import Measured
+from xstilts.results.primary import Cells, primary, unanswered
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import Answers
 from xstilts.results.text import to_json
+from xstilts.results.words import ABSENT
 from xstilts.spec import Analysis
 from xstilts.stage import Family
 from xstilts.statistics import Term, holm, interval, mean_zero_shot, sample, transfer_gap
@@ -42,9 +45,17 @@ def results(
         for seed in seeds
     }
     rows = tuple(
-        ScoreRow(cell.model, cell.intermediate, cell.target, cell.seed, language, "accuracy", 50.0)
+        ScoreRow(
+            cell.model,
+            cell.intermediate,
+            cell.target,
+            cell.seed,
+            language,
+            "accuracy",
+            100 * of.right.count("1") / len(of.right),
+        )
         for cell, languages in answers.items()
-        for language in languages
+        for language, of in languages.items()
     )
     return Results(
         experiment="one",
@@ -106,9 +117,147 @@ def test_languages_that_are_not_parallel_have_clusters_of_their_own():
     assert a.points.standard_error != pytest.approx(b.points.standard_error)
 
 
-def test_without_none_or_answers_there_is_no_answer():
+def test_without_none_there_is_no_answer():
     assert not primary(results(intermediates=("mnli",)), Analysis())
-    assert not primary(results(answers={}), Analysis())
+
+
+def test_scores_without_answers_are_answered_for_seeds_alone_and_the_table_says_so():
+    made = results(answers={})
+    first, _ = primary(made, Analysis())
+    with_items, _ = primary(results(), Analysis())
+    assert first.points.estimate == pytest.approx(with_items.points.estimate)
+    assert (first.points.covers_seeds, first.points.covers_items) == (True, False)
+    assert (first.log_odds, first.bootstrap) == (None, None)
+    table = primary_table([first], made, Analysis())
+    assert "covers seeds only" in " ".join(table.notes)
+    assert (
+        dict(zip([column.title for column in table.columns], table.rows[0], strict=True))["covers"] == "seeds"
+    )
+
+
+def test_one_seed_without_answers_has_an_estimate_and_no_interval():
+    made = results(answers={}, seeds=(1,))
+    rows = primary(made, Analysis())
+    table = primary_table(rows, made, Analysis())
+    cells = dict(zip([column.title for column in table.columns], table.rows[0], strict=True))
+    assert cells["points"] != ABSENT
+    assert (cells["95 % interval"], cells["p"], cells["detectable"], cells["covers"]) == (ABSENT,) * 3 + (
+        "nothing",
+    )
+    assert "No interval" in " ".join(table.notes)
+    said = json.loads(to_json(made, rows), parse_constant=pytest.fail)["primary"][0]["points"]
+    assert said["standard_error"] is None
+
+
+def test_a_cell_that_was_not_run_is_a_row_that_says_so():
+    made = results()
+    kept = {
+        cell: of for cell, of in made.answers.items() if (cell.model, cell.intermediate) != ("large", "mnli")
+    }
+    rows = [row for row in made.rows if (row.model, row.intermediate) != ("large", "mnli")]
+    partial = replace(made, answers=kept, rows=tuple(rows))
+    assert not primary(partial, Analysis())
+    assert [one.reason for one in unanswered(partial, Analysis())] == ["large / mnli has no scores"] * 2
+    table = primary_table([], partial, Analysis())
+    assert len(table.rows) == 2
+    assert "large / mnli has no scores" in table.rows[0]
+    assert "Asked for and not there: 2 contrasts" in " ".join(table.notes)
+
+
+def test_seeds_that_no_model_shares_with_its_none_are_named():
+    made = results()
+    moved = {
+        Evaluation(cell.model, cell.intermediate, cell.target, 9 + cell.seed)
+        if cell.intermediate == "mnli"
+        else cell: of
+        for cell, of in made.answers.items()
+    }
+    assert "no seed in common" in unanswered(replace(made, answers=moved), Analysis())[0].reason
+
+
+def test_a_language_that_one_evaluation_lacks_is_left_out_of_all_and_named():
+    made = results()
+    first = next(iter(made.answers))
+    answers = {**made.answers, first: {code: of for code, of in made.answers[first].items() if code != "sw"}}
+    rows = [
+        row
+        for row in made.rows
+        if row.language != "sw" or Evaluation(row.model, row.intermediate, row.target, row.seed) != first
+    ]
+    lacking = replace(made, answers=answers, rows=tuple(rows))
+    found = primary(lacking, Analysis())
+    assert found[0].languages == 1
+    assert "xnli: left out" in " ".join(primary_table(found, lacking, Analysis()).notes)
+
+
+def test_without_flagged_cells_other_weights_and_another_correction():
+    """squad is unrelated; translated has seen German; mnli is in-task in all languages."""
+    relations = {
+        **RELATIONS,
+        ("translated", "xnli", "de"): Relation(TrainingOverlap.NONE, language_seen=True),
+    }
+    made = results(intermediates=("none", "mnli", "squad", "translated"), relations=relations)
+    rows = primary(made, Analysis(primary=("meanZeroShot",)))
+    without = [row for row in rows if row.cells is Cells.UNRELATED]
+    assert [(row.intermediate, row.languages) for row in without] == [("squad", 2), ("translated", 1)]
+    assert [row.adjusted for row in without] == holm([row.points.p_value for row in without])
+    terms = [
+        Term(sign, delta(made, model, {"sw": 1.0}, "translated"))
+        for sign, model in ((1, "large"), (-1, "base"))
+    ]
+    assert without[1].points == interval(terms)
+    table = primary_table(rows, made, Analysis())
+    assert "cells" in [column.title for column in table.columns]
+    assert [row.cells for row in primary(results(relations={}), Analysis())] == [Cells.ALL] * 2
+
+
+def test_collapsed_seeds_are_marked_stay_in_and_are_left_out_once():
+    made = results(seeds=(1, 2, 3, 4))
+    cell = Evaluation("large", "mnli", "xnli", 2)
+    guesses = Answers("100" * 20, CLUSTERS)
+    rows = tuple(
+        replace(row, value=100 / 3)
+        if (row.model, row.intermediate, row.seed) == ("large", "mnli", 2)
+        else row
+        for row in made.rows
+    )
+    low = replace(
+        made,
+        answers={**made.answers, cell: dict.fromkeys(LANGUAGES, guesses)},
+        rows=rows,
+        chance={"xnli": dict.fromkeys(LANGUAGES, 25.0)},
+        relations={},
+    )
+    assert Measured(low).collapsed == (cell,)
+    found = primary(low, Analysis())
+    assert {row.cells: row.seeds for row in found} == {Cells.ALL: (4, 4), Cells.LEARNED: (3, 4)}
+    assert "Collapsed" in " ".join(primary_table(found, low, Analysis()).notes)
+    assert not Measured(replace(low, chance={})).collapsed
+
+
+def test_a_deterministic_none_is_that_of_every_seed():
+    made = results(answers={})
+    rows = tuple(
+        replace(row, seed=None, value=40.0)
+        for row in made.rows
+        if row.intermediate == "none" and row.seed == 1
+    ) + tuple(row for row in made.rows if row.intermediate == "mnli")
+    found = primary(replace(made, rows=rows), Analysis(primary=("meanZeroShot",)))
+    assert found[0].seeds == (3, 3)
+
+
+def test_ties_are_no_effect_and_no_error():
+    """All models have answered all alike: the contrast is 0 with certainty."""
+    made = results()
+    same = next(iter(made.answers.values()))
+    tied = replace(
+        made,
+        answers=dict.fromkeys(made.answers, same),
+        rows=tuple(replace(row, value=50.0) for row in made.rows),
+    )
+    for row in primary(tied, Analysis()):
+        assert (row.points.estimate, row.points.low, row.points.high, row.adjusted) == (0.0, 0.0, 0.0, 1.0)
+        assert row.bootstrap == (0.0, 0.0)
 
 
 def test_the_table_says_what_its_intervals_cover_and_what_is_in_task():

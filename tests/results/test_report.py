@@ -15,7 +15,7 @@ from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.plan import plan
 from xstilts.report import Provenance, StageRecord, collect, render
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.table import ABSENT
+from xstilts.results.words import ABSENT
 from xstilts.spec import parse_experiment
 from xstilts.stage import Family, Kind
 from xstilts.store import Store

@@ -10,57 +10,61 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Language:
-    """A language: `code` is XTREME's two letters, `tatoeba` the three letters of LASER's Tatoeba files."""
+    """A language: `code` is XTREME's two letters, `tatoeba` the three letters of LASER's Tatoeba files.
+
+    `resources` is its class in Joshi et al. 2020 (arXiv 2004.09095), from 0, the left-behinds, to 5, the winners.
+    """
 
     code: str
     name: str
     script: str
     tatoeba: str
+    resources: int
 
 
 LANGUAGES = {
     language.code: language
     for language in (
-        Language("af", "Afrikaans", "Latin", "afr"),
-        Language("ar", "Arabic", "Arabic", "ara"),
-        Language("bg", "Bulgarian", "Cyrillic", "bul"),
-        Language("bn", "Bengali", "Bengali", "ben"),
-        Language("de", "German", "Latin", "deu"),
-        Language("el", "Greek", "Greek", "ell"),
-        Language("en", "English", "Latin", "eng"),
-        Language("es", "Spanish", "Latin", "spa"),
-        Language("et", "Estonian", "Latin", "est"),
-        Language("eu", "Basque", "Latin", "eus"),
-        Language("fa", "Persian", "Arabic", "pes"),
-        Language("fi", "Finnish", "Latin", "fin"),
-        Language("fr", "French", "Latin", "fra"),
-        Language("he", "Hebrew", "Hebrew", "heb"),
-        Language("hi", "Hindi", "Devanagari", "hin"),
-        Language("hu", "Hungarian", "Latin", "hun"),
-        Language("id", "Indonesian", "Latin", "ind"),
-        Language("it", "Italian", "Latin", "ita"),
-        Language("ja", "Japanese", "Japanese", "jpn"),
-        Language("jv", "Javanese", "Latin", "jav"),
-        Language("ka", "Georgian", "Georgian", "kat"),
-        Language("kk", "Kazakh", "Cyrillic", "kaz"),
-        Language("ko", "Korean", "Hangul", "kor"),
-        Language("ml", "Malayalam", "Malayalam", "mal"),
-        Language("mr", "Marathi", "Devanagari", "mar"),
-        Language("ms", "Malay", "Latin", "zsm"),
-        Language("my", "Burmese", "Myanmar", "mya"),
-        Language("nl", "Dutch", "Latin", "nld"),
-        Language("pt", "Portuguese", "Latin", "por"),
-        Language("ru", "Russian", "Cyrillic", "rus"),
-        Language("sw", "Swahili", "Latin", "swh"),
-        Language("ta", "Tamil", "Tamil", "tam"),
-        Language("te", "Telugu", "Telugu", "tel"),
-        Language("th", "Thai", "Thai", "tha"),
-        Language("tl", "Tagalog", "Latin", "tgl"),
-        Language("tr", "Turkish", "Latin", "tur"),
-        Language("ur", "Urdu", "Arabic", "urd"),
-        Language("vi", "Vietnamese", "Latin", "vie"),
-        Language("yo", "Yoruba", "Latin", "yor"),
-        Language("zh", "Chinese", "Han", "cmn"),
+        Language("af", "Afrikaans", "Latin", "afr", 3),
+        Language("ar", "Arabic", "Arabic", "ara", 5),
+        Language("bg", "Bulgarian", "Cyrillic", "bul", 3),
+        Language("bn", "Bengali", "Bengali", "ben", 3),
+        Language("de", "German", "Latin", "deu", 5),
+        Language("el", "Greek", "Greek", "ell", 3),
+        Language("en", "English", "Latin", "eng", 5),
+        Language("es", "Spanish", "Latin", "spa", 5),
+        Language("et", "Estonian", "Latin", "est", 3),
+        Language("eu", "Basque", "Latin", "eus", 4),
+        Language("fa", "Persian", "Arabic", "pes", 4),
+        Language("fi", "Finnish", "Latin", "fin", 4),
+        Language("fr", "French", "Latin", "fra", 5),
+        Language("he", "Hebrew", "Hebrew", "heb", 3),
+        Language("hi", "Hindi", "Devanagari", "hin", 4),
+        Language("hu", "Hungarian", "Latin", "hun", 4),
+        Language("id", "Indonesian", "Latin", "ind", 3),
+        Language("it", "Italian", "Latin", "ita", 4),
+        Language("ja", "Japanese", "Japanese", "jpn", 5),
+        Language("jv", "Javanese", "Latin", "jav", 1),
+        Language("ka", "Georgian", "Georgian", "kat", 3),
+        Language("kk", "Kazakh", "Cyrillic", "kaz", 3),
+        Language("ko", "Korean", "Hangul", "kor", 4),
+        Language("ml", "Malayalam", "Malayalam", "mal", 1),
+        Language("mr", "Marathi", "Devanagari", "mar", 2),
+        Language("ms", "Malay", "Latin", "zsm", 3),
+        Language("my", "Burmese", "Myanmar", "mya", 1),
+        Language("nl", "Dutch", "Latin", "nld", 4),
+        Language("pt", "Portuguese", "Latin", "por", 4),
+        Language("ru", "Russian", "Cyrillic", "rus", 4),
+        Language("sw", "Swahili", "Latin", "swh", 2),
+        Language("ta", "Tamil", "Tamil", "tam", 3),
+        Language("te", "Telugu", "Telugu", "tel", 1),
+        Language("th", "Thai", "Thai", "tha", 3),
+        Language("tl", "Tagalog", "Latin", "tgl", 3),
+        Language("tr", "Turkish", "Latin", "tur", 4),
+        Language("ur", "Urdu", "Arabic", "urd", 3),
+        Language("vi", "Vietnamese", "Latin", "vie", 4),
+        Language("yo", "Yoruba", "Latin", "yor", 2),
+        Language("zh", "Chinese", "Han", "cmn", 5),
     )
 }
 

@@ -93,7 +93,7 @@ class Combination:
 
 def combinations(results: Results) -> list[Combination]:
     """The combinations that have scores: by target, then model, then intermediate, each in the order of the file."""
-    scores = _main_scores(results)
+    scores = scores_by_cell(results)
     ordered = product(results.targets, results.models, results.intermediates)
     return [
         _combination(results, names, scores[names], scores.get((model, BASELINE, target), {}))
@@ -102,7 +102,7 @@ def combinations(results: Results) -> list[Combination]:
     ]
 
 
-def _main_scores(results: Results) -> dict[tuple[str, str, str], dict[Seed, dict[str, float]]]:
+def scores_by_cell(results: Results) -> dict[tuple[str, str, str], dict[Seed, dict[str, float]]]:
     """(model, intermediate, target) -> seed -> language -> main score."""
     numbers: dict[tuple[str, str, str], dict[Seed, dict[str, dict[str, float]]]] = {}
     for row in results.rows:
@@ -161,11 +161,15 @@ def _combination(
 def _pairs(
     scores: Mapping[Seed, Languages], baseline: Mapping[Seed, Languages]
 ) -> Iterator[tuple[Languages, Languages]]:
-    """A seed's scores beside those of `none` with the same seed; a deterministic `none` stands beside every seed."""
+    """A seed's scores beside those of `none` with the same seed; a deterministic `none` stands beside every seed.
+
+    Only in the languages that both have, so that no difference is one of languages.
+    """
     for seed, languages in scores.items():
-        before = baseline.get(seed, baseline.get(None))
-        if before is not None:
-            yield languages, before
+        before = baseline.get(seed, baseline.get(None)) or {}
+        both = languages.keys() & before.keys()
+        if both:
+            yield {code: languages[code] for code in both}, {code: before[code] for code in both}
 
 
 def _deltas(pairs: Sequence[tuple[Languages, Languages]]) -> dict[str, Estimate]:

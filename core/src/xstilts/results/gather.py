@@ -9,23 +9,29 @@ from typing import Any
 
 from xstilts.catalogue.overlap import Relation, relation
 from xstilts.plan import Plan
-from xstilts.results.rows import Answers, Evaluation, Results, ScoreRow
+from xstilts.results.rows import Answers, Evaluation, IntermediateTraits, Results, ScoreRow
 from xstilts.spec import Experiment
+from xstilts.spec.intermediates import IntermediateSpec
 from xstilts.stage import EvaluateSpec, Kind, Stage
 from xstilts.store import Store
 
 SCORES = "scores.json"  # task -> metric -> language -> decimal in percent
 CHANCE = "chance.json"  # task -> language -> decimal in percent
+DEV = "dev.json"  # of a training: score, a decimal in percent or null
 ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters: a number an item
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What an evaluate stage has given, in the form of its files (see SCORES, CHANCE, ANSWERS)."""
+    """What an evaluate stage has given, in the form of its files (see SCORES, CHANCE, ANSWERS).
+
+    `dev` is the score on English dev of the target's training that it evaluates, in percent.
+    """
 
     scores: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     chance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     answers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    dev: float | None = None
 
 
 _NOTHING = Numbers()
@@ -95,6 +101,12 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
             if cell.target in artifact.numbers.answers
         },
         relations=_relations(experiment, {name: use.languages for name, use in data.items()}),
+        traits={
+            one.name: IntermediateTraits(one.tasks, _variant(one)) for one in experiment.spec.intermediates
+        },
+        dev={
+            cell: artifact.numbers.dev for cell, artifact in read.items() if artifact.numbers.dev is not None
+        },
     )
 
 
@@ -122,17 +134,39 @@ def _seeded(plan: Plan, stage: Stage) -> bool:
 
 
 def _from_store(plan: Plan, store: Store) -> dict[str, Numbers]:
-    return {planned.key: _numbers(planned.key, store) for planned in plan.of_kind(Kind.EVALUATE)}
+    return {planned.key: _numbers(planned.stage, plan, store) for planned in plan.of_kind(Kind.EVALUATE)}
 
 
-def _numbers(key: str, store: Store) -> Numbers:
-    manifest = store.lookup(key)
+def _numbers(stage: Stage, plan: Plan, store: Store) -> Numbers:
+    manifest = store.lookup(stage.key)
 
     def content(name: str) -> Any:
         there = manifest is not None and name in manifest.files
-        return json.loads(store.read_bytes(key, name)) if there else {}
+        return json.loads(store.read_bytes(stage.key, name)) if there else {}
 
-    return Numbers(content(SCORES), content(CHANCE), content(ANSWERS))
+    dev = None if manifest is None else _dev(stage, plan, store)
+    return Numbers(content(SCORES), content(CHANCE), content(ANSWERS), dev)
+
+
+def _dev(stage: Stage, plan: Plan, store: Store) -> float | None:
+    """The English dev score of the target's training that an evaluation is of; after a sweep that of the best rate."""
+    scores = []
+    for parent in stage.parents.values():
+        trained = plan.by_key[parent].stage
+        if trained.kind is Kind.TRAIN and trained.spec["phase"] == "target":
+            manifest = store.lookup(parent)
+            if manifest is None or DEV not in manifest.files:
+                return None
+            scores.append(json.loads(store.read_bytes(parent, DEV)).get("score"))
+    known = [float(score) for score in scores if score is not None]
+    return max(known) if known else None
+
+
+def _variant(intermediate: IntermediateSpec) -> str:
+    """What an intermediate has beside its tasks, in words; nothing where nothing."""
+    continued, translated = intermediate.continued_pretraining, intermediate.translated_to or ()
+    parts = [f"continued {continued.objective}"] if continued else []
+    return ", ".join(parts + ([f"translated to {' '.join(translated)}"] if translated else []))
 
 
 def _relations(

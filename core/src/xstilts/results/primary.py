@@ -3,36 +3,37 @@
 With two models it is the interaction: by how much more (or less) an intermediate changes the second model than the first,
 delta(second) - delta(first). Every further model is held against the first likewise; with one model it is the delta itself. A
 delta is taken seed by seed against `none`. Statistics: see `xstilts.statistics`.
+
+It is given over all cells; again without the cells whose intermediate has seen the target's own training rows, or labels in
+the language; and, where trainings have collapsed, again without their seeds. The first is the answer, the others show what it
+rests on; each is corrected on its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, product
+from enum import StrEnum
+from itertools import product
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from xstilts.catalogue import ENGLISH
-from xstilts.results.rows import Answers, Evaluation, Results
+from xstilts.results.measured import Measured
+from xstilts.results.rows import Evaluation, Results
 from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import (
     LOG_ODDS,
     POINTS,
     Interval,
-    Sample,
     Scale,
     Term,
     Weights,
     benjamini_hochberg,
-    crossed_bootstrap,
+    crossed_bootstraps,
     holm,
     interval,
     mean_zero_shot,
-    sample,
     smallest_detectable,
     transfer_gap,
 )
@@ -41,10 +42,14 @@ CORRECTIONS: Final[Mapping[str, Callable[[Sequence[float]], list[float]]]] = {
     "Holm": holm,
     "BH": benjamini_hochberg,
 }
-Numbers = npt.NDArray[np.int64]
-Seeds = Mapping[
-    int | None, Mapping[str, Answers]
-]  # the answers of one model and intermediate by seed and language
+
+
+class Cells(StrEnum):
+    """Over which cells an answer is."""
+
+    ALL = "all"
+    UNRELATED = "without in-task, overlap and seen languages"
+    LEARNED = "without collapsed seeds"
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ class PrimaryRow:
     Attributes:
         target, intermediate, measure: what is asked.
         model, reference: delta(model) - delta(reference); no reference with one model, where it is delta(model).
-        points, log_odds: on the two scales; the p-value is that of points.
-        bootstrap: the crossed bootstrap's interval beside that of points.
-        adjusted: the p-value of points, corrected over all rows of the target.
+        points, log_odds: on the two scales; the p-value is that of points. Scores that are no shares of right answers, such
+            as F1, have no log-odds.
+        bootstrap: the crossed bootstrap's interval beside that of points; None where no items are known.
+        adjusted: the p-value of points, corrected over the rows of the target that are over the same cells.
         detectable: the smallest true contrast, in points, that would have been found with 80 % power.
         seeds: of each model.
+        cells: over which the contrast is.
+        languages: how many the measure is made of.
     """
 
     target: str
@@ -67,96 +75,189 @@ class PrimaryRow:
     model: str
     reference: str | None
     points: Interval
-    log_odds: Interval
-    bootstrap: tuple[float, float]
+    log_odds: Interval | None
+    bootstrap: tuple[float, float] | None
     adjusted: float
     detectable: float
     seeds: tuple[int, ...]
+    cells: Cells
+    languages: int
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A contrast that was asked for and cannot be given, and why."""
+
+    target: str
+    intermediate: str
+    measure: str
+    model: str
+    reference: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """What a row is made of."""
+
+    target: str
+    intermediate: str
+    measure: str
+    model: str
+    reference: str | None
+    weights: Weights
+    left_out: frozenset[Evaluation] = frozenset()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.model,) if self.reference is None else (self.model, self.reference)
 
 
 def primary(results: Results, analysis: Analysis) -> list[PrimaryRow]:
-    """All contrasts that the answers in the store allow: by target, model, intermediate, then measure.
+    """All contrasts that the store allows: by cells, then target, model, intermediate, measure.
 
-    A target whose items are not simply right or wrong has none, nor has a model without `none`. Only the languages that
-    every seed of the target has been scored in are taken.
+    A model without `none` has none. Only the languages that every evaluation of the target has been scored in are taken.
     """
+    measured = Measured(results)
     rows: list[PrimaryRow] = []
-    for target in results.targets:
-        of_target = list(_of_target(results, target, analysis))
-        adjusted = CORRECTIONS[analysis.correction]([row.points.p_value for row in of_target])
-        rows += [replace(row, adjusted=value) for row, value in zip(of_target, adjusted, strict=True)]
-    return rows
+    for target in measured.targets:
+        asked = [one for one in _asked(measured, target, analysis) if isinstance(one, _Contrast)]
+        for cells, contrasts in (
+            (Cells.ALL, asked),
+            (Cells.UNRELATED, _unrelated(measured, target, asked)),
+            (Cells.LEARNED, _learned(measured, asked)),
+        ):
+            of_cells = _rows(measured, cells, contrasts)
+            adjusted = CORRECTIONS[analysis.correction]([row.points.p_value for row in of_cells])
+            rows += [replace(row, adjusted=value) for row, value in zip(of_cells, adjusted, strict=True)]
+    order = list(Cells)
+    return sorted(rows, key=lambda row: order.index(row.cells))
 
 
-def _of_target(results: Results, target: str, analysis: Analysis) -> Iterator[PrimaryRow]:
-    answered = _by_cell(results, target)
-    languages = _common_languages(answered)
-    if not languages:
+def unanswered(results: Results, analysis: Analysis) -> list[Unanswered]:
+    """The contrasts that were asked for and have no row."""
+    measured = Measured(results)
+    return [
+        one
+        for target in results.targets
+        for one in _asked(measured, target, analysis)
+        if isinstance(one, Unanswered)
+    ]
+
+
+def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Contrast | Unanswered]:
+    results = measured.results
+    if BASELINE not in results.intermediates:
         return
-    models = [model for model in results.models if (model, BASELINE) in answered]
-    pairs: list[tuple[str, str | None]] = [(model, models[0]) for model in models[1:]]
-    pairs = pairs or [(model, None) for model in models]
+    first, *others = results.models
+    pairs: list[tuple[str, str | None]] = [(model, first) for model in others] or [(first, None)]
     intermediates = [name for name in results.intermediates if name != BASELINE]
-    measures = {name: _weights(name, languages, answered) for name in analysis.primary}
-    for (model, reference), intermediate in product(pairs, intermediates):
-        names = [model] if reference is None else [model, reference]
-        if all((name, intermediate) in answered for name in names):
-            for measure, weights in measures.items():
-                if weights is not None:
-                    deltas = {
-                        scale: [_delta(answered, name, intermediate, weights, scale) for name in names]
-                        for scale in Scale
-                    }
-                    if all(of_scale is not None for of_scale in deltas[POINTS]):
-                        yield _row(target, intermediate, measure, (model, reference), deltas)
+    languages = measured.languages(target)
+    for (model, reference), intermediate, measure in product(pairs, intermediates, analysis.primary):
+        weights = _weights(measured, target, measure, languages)
+        reason = _reason(measured, target, intermediate, [model, *([reference] if reference else [])])
+        if weights is None and languages:
+            reason = (
+                "the target is not scored in a language other than English"
+                if not set(languages) - {ENGLISH}
+                else "the target is not scored in English"
+            )
+        if reason or weights is None:
+            yield Unanswered(target, intermediate, measure, model, reference, reason)
+        else:
+            yield _Contrast(target, intermediate, measure, model, reference, weights)
 
 
-def _row(
-    target: str,
-    intermediate: str,
-    measure: str,
-    models: tuple[str, str | None],
-    deltas: Mapping[Scale, Sequence[Sample | None]],
-) -> PrimaryRow:
-    terms = {
-        scale: [
-            Term(weight, one) for weight, one in zip((1.0, -1.0), of_scale, strict=False) if one is not None
+def _reason(measured: Measured, target: str, intermediate: str, models: Sequence[str]) -> str:
+    """Why a contrast cannot be given; nothing where it can."""
+    for model in models:
+        for name in (BASELINE, intermediate):
+            if not measured.seeds(model, name, target):
+                return f"{model} / {name} has no scores"
+        if not measured.paired_seeds(model, intermediate, target):
+            return f"{model} / {intermediate} and {model} / {BASELINE} have no seed in common"
+    return ""
+
+
+def _unrelated(measured: Measured, target: str, asked: Sequence[_Contrast]) -> list[_Contrast]:
+    """The contrasts over the cells that are not flagged; none where no cell is, so that there is no difference."""
+    results, languages = measured.results, measured.languages(target)
+    kept = {
+        one.intermediate: [
+            language
+            for language in languages
+            if not results.relation(one.intermediate, target, language).flagged
         ]
-        for scale, of_scale in deltas.items()
+        for one in asked
     }
-    points = interval(terms[POINTS])
-    return PrimaryRow(
-        target=target,
-        intermediate=intermediate,
-        measure=measure,
-        model=models[0],
-        reference=models[1],
-        points=points,
-        log_odds=interval(terms[LOG_ODDS]),
-        bootstrap=crossed_bootstrap(terms[POINTS]),
-        adjusted=points.p_value,
-        detectable=smallest_detectable(points),
-        seeds=tuple(term.sample.seeds for term in terms[POINTS]),
-    )
-
-
-def _by_cell(results: Results, target: str) -> dict[tuple[str, str], dict[int | None, Mapping[str, Answers]]]:
-    """(model, intermediate) -> seed -> language -> answers."""
-    found: dict[tuple[str, str], dict[int | None, Mapping[str, Answers]]] = {}
-    for cell, languages in results.answers.items():
-        if cell.target == target:
-            found.setdefault((cell.model, cell.intermediate), {})[cell.seed] = languages
+    if all(len(of_intermediate) == len(languages) for of_intermediate in kept.values()):
+        return []
+    found = []
+    for one in asked:
+        weights = _weights(measured, target, one.measure, kept[one.intermediate])
+        if weights is not None:
+            found.append(replace(one, weights=weights))
     return found
 
 
-def _common_languages(answered: Mapping[tuple[str, str], Seeds]) -> list[str]:
-    sets = [set(languages) for seeds in answered.values() for languages in seeds.values()]
-    return sorted(set.intersection(*sets)) if sets else []
+def _learned(measured: Measured, asked: Sequence[_Contrast]) -> list[_Contrast]:
+    """The contrasts without collapsed seeds; none where no training that they are made of has collapsed."""
+    collapsed = frozenset(measured.collapsed)
+    touched = any(
+        cell.model in one.models and cell.intermediate in {BASELINE, one.intermediate}
+        for one in asked
+        for cell in collapsed
+        if cell.target == one.target
+    )
+    if not touched:
+        return []
+    return [
+        replace(one, left_out=collapsed)
+        for one in asked
+        if all(measured.paired_seeds(model, one.intermediate, one.target, collapsed) for model in one.models)
+    ]
 
 
-def _weights(
-    measure: str, languages: Sequence[str], answered: Mapping[tuple[str, str], Seeds]
-) -> Weights | None:
+def _rows(measured: Measured, cells: Cells, contrasts: Sequence[_Contrast]) -> list[PrimaryRow]:
+    terms = [_terms(measured, one, POINTS) for one in contrasts]
+    by_items = [index for index, of_one in enumerate(terms) if of_one[0].sample.clusters]
+    bootstraps: dict[int, tuple[float, float]] = {}
+    for count in {terms[index][0].sample.clusters for index in by_items}:
+        alike = [index for index in by_items if terms[index][0].sample.clusters == count]
+        bootstraps |= zip(alike, crossed_bootstraps([terms[index] for index in alike]), strict=True)
+    rows = []
+    for index, (one, of_points) in enumerate(zip(contrasts, terms, strict=True)):
+        points = interval(of_points)
+        rows.append(
+            PrimaryRow(
+                target=one.target,
+                intermediate=one.intermediate,
+                measure=one.measure,
+                model=one.model,
+                reference=one.reference,
+                points=points,
+                log_odds=interval(_terms(measured, one, LOG_ODDS)) if index in bootstraps else None,
+                bootstrap=bootstraps.get(index),
+                adjusted=points.p_value,
+                detectable=smallest_detectable(points),
+                seeds=tuple(term.sample.seeds for term in of_points),
+                cells=cells,
+                languages=len(one.weights),
+            )
+        )
+    return rows
+
+
+def _terms(measured: Measured, one: _Contrast, scale: Scale) -> list[Term]:
+    terms = []
+    for weight, model in zip((1.0, -1.0), one.models, strict=False):
+        seeds = measured.paired_seeds(model, one.intermediate, one.target, one.left_out)
+        delta = measured.delta(model, one.intermediate, one.target, one.weights, scale, seeds)
+        terms.append(Term(weight, delta))
+    return terms
+
+
+def _weights(measured: Measured, target: str, measure: str, languages: Sequence[str]) -> Weights | None:
     """The measure's weights; None where the languages do not have it."""
     if not set(languages) - {ENGLISH}:
         return None
@@ -164,48 +265,33 @@ def _weights(
         return mean_zero_shot(languages, ENGLISH)
     if measure == "transferGap":
         return transfer_gap(languages, ENGLISH) if ENGLISH in languages else None
-    return {_worst_of_none(languages, answered): 1.0}
+    worst = worst_of_none(measured, target, languages)
+    return None if worst is None else {worst: 1.0}
 
 
-def _worst_of_none(languages: Sequence[str], answered: Mapping[tuple[str, str], Seeds]) -> str:
-    """The language with the lowest accuracy of `none`, over models and seeds: a minimum chosen anew would be biased."""
-    baseline = [seed for (_, name), seeds in answered.items() if name == BASELINE for seed in seeds.values()]
+def worst_of_none(measured: Measured, target: str, languages: Sequence[str]) -> str | None:
+    """The language other than English with the lowest score of `none`, over models and seeds.
 
-    def accuracy(language: str) -> float:
-        return sum(one[language].right.count("1") / len(one[language].right) for one in baseline)
-
-    return min((language for language in languages if language != ENGLISH), key=accuracy)
-
-
-def _delta(
-    answered: Mapping[tuple[str, str], Seeds], model: str, intermediate: str, weights: Weights, scale: Scale
-) -> Sample | None:
-    """The delta of a model over the seeds that both have; None where they have none in common."""
-    after, before = answered[model, intermediate], answered[model, BASELINE]
-    seeds = sorted((seed for seed in after if seed in before), key=str)
-    if not seeds:
-        return None
-    return _sample([after[seed] for seed in seeds], weights, scale) - _sample(
-        [before[seed] for seed in seeds], weights, scale
-    )
+    A minimum chosen anew in each cell would be biased. Of equal ones the first in the order of codes; None without `none`.
+    """
+    ordered = lowest_of_none(measured, target, languages)
+    return ordered[0] if ordered else None
 
 
-def _sample(seeds: Sequence[Mapping[str, Answers]], weights: Weights, scale: Scale) -> Sample:
-    right = {
-        language: np.array([[digit == "1" for digit in seed[language].right] for seed in seeds])
-        for language in weights
+def lowest_of_none(measured: Measured, target: str, languages: Sequence[str]) -> list[str]:
+    """The languages other than English, from that with the lowest score of `none` over models and seeds to the highest."""
+    scores = {
+        language: [
+            score
+            for model in measured.results.models
+            for seed in measured.seeds(model, BASELINE, target)
+            if (score := measured.mean_score(model, BASELINE, target, language, seed)) is not None
+        ]
+        for language in sorted(languages)
+        if language != ENGLISH
     }
-    return sample(right, _clusters(seeds[0], weights), weights, scale)
-
-
-def _clusters(languages: Mapping[str, Answers], weights: Weights) -> dict[str, Numbers]:
-    """The clusters' numbers; where the languages are not parallel, each has clusters of its own."""
-    clusters = {language: np.array(languages[language].clusters, dtype=np.int64) for language in weights}
-    first = next(iter(clusters.values()))
-    if all(np.array_equal(first, other) for other in clusters.values()):
-        return clusters
-    offsets = accumulate((int(of.max()) + 1 for of in clusters.values()), initial=0)
-    return {language: of + offset for (language, of), offset in zip(clusters.items(), offsets, strict=False)}
+    known = [language for language, values in scores.items() if values]
+    return sorted(known, key=lambda language: sum(scores[language]) / len(scores[language]))
 
 
 def missing_answers(results: Results) -> list[Evaluation]:

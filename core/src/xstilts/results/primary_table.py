@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from xstilts.catalogue.overlap import TrainingOverlap
-from xstilts.results.primary import PrimaryRow, missing_answers
-from xstilts.results.rows import UNRELATED, Results
+from xstilts.results.measured import Measured
+from xstilts.results.primary import Cells, PrimaryRow, Unanswered, missing_answers, unanswered
+from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
+from xstilts.results.words import (
+    ABSENT,
+    RELATION_MEANING,
+    cell_relation,
+    p_value,
+    plural,
+    signed,
+    span,
+)
 from xstilts.spec import Analysis
 from xstilts.statistics import Interval
 
@@ -19,85 +28,142 @@ TITLES = {
 
 
 def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> Table:
-    """The contrasts, as `summary_table` shows the scores."""
-    flagged = _flagged(results)
-    columns: tuple[Column[PrimaryRow], ...] = (
+    """The contrasts, as `summary_table` shows the scores; what was asked for and has none stands at its end."""
+    asked = unanswered(results, analysis) if any(row.cells is Cells.ALL for row in rows) or not rows else []
+    columns = _columns(results, analysis)
+    if len({row.cells for row in rows}) == 1:
+        columns = tuple(column for column in columns if column.title != "cells")
+    return Table(
+        title=f"{results.experiment}: primary answer",
+        columns=columns,
+        rows=(
+            *(tuple(column.text(row) for column in columns) for row in rows),
+            *(tuple(_of_unanswered(column, one, results) for column in columns) for one in asked),
+        ),
+        notes=tuple(_notes(rows, asked, results)),
+    )
+
+
+def contrast(row: PrimaryRow | Unanswered) -> str:
+    """Whose delta, less whose."""
+    return f"Δ {row.model}" if row.reference is None else f"Δ {row.model} - Δ {row.reference}"
+
+
+def interval_text(of: Interval, digits: int = 2) -> str:
+    """The ends of an interval; a dash where nothing is known of the variance."""
+    return span(of.low, of.high, digits) if of.known else ABSENT
+
+
+def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], ...]:
+    return (
         Column("target", lambda row: row.target, "the task that is scored", numeric=False),
         Column(
             "contrast",
-            _contrast,
+            contrast,
             "whose delta, less whose; a delta is against none, seed by seed",
             numeric=False,
         ),
         Column("intermediate", lambda row: row.intermediate, "what was trained on first", numeric=False),
         Column("measure", lambda row: TITLES[row.measure], "of which the contrast is taken", numeric=False),
-        Column("points", lambda row: f"{row.points.estimate:+z.2f}", "the contrast, in percentage points"),
-        Column("95 % interval", lambda row: _range(row.points), "t over seeds plus clusters of test items"),
+        Column("points", lambda row: signed(row.points.estimate, 2), "the contrast, in percentage points"),
         Column(
-            "bootstrap", lambda row: f"{row.bootstrap[0]:+z.2f} to {row.bootstrap[1]:+z.2f}", "crossed, 95 %"
+            "95 % interval",
+            lambda row: interval_text(row.points),
+            "t over seeds plus clusters of test items",
+        ),
+        Column(
+            "bootstrap",
+            lambda row: ABSENT if row.bootstrap is None else span(*row.bootstrap, 2),
+            "crossed, 95 %",
         ),
         Column(
             "p",
-            lambda row: _p(row.adjusted),
+            lambda row: p_value(row.adjusted) if row.points.known else ABSENT,
             f"two-sided, corrected over the target's rows ({analysis.correction})",
         ),
-        Column("log-odds", lambda row: f"{row.log_odds.estimate:+z.3f}", "the contrast of log-odds"),
-        Column("log-odds interval", lambda row: _range(row.log_odds, 3), "as in points"),
+        Column(
+            "log-odds",
+            lambda row: signed(row.log_odds.estimate, 3) if row.log_odds else ABSENT,
+            "the contrast of log-odds, which do not shrink towards a ceiling",
+        ),
+        Column(
+            "log-odds interval",
+            lambda row: interval_text(row.log_odds, 3) if row.log_odds else ABSENT,
+            "as in points",
+        ),
         Column(
             "detectable",
-            lambda row: f"{row.detectable:.2f}",
-            "the smallest true contrast found with 80 % power",
+            lambda row: f"{row.detectable:.2f}" if row.points.known else ABSENT,
+            "the smallest true contrast, in points, found with 80 % power",
         ),
         Column("seeds", lambda row: " and ".join(map(str, row.seeds)), "of each model"),
+        Column("covers", lambda row: covered(row.points), "what the interval covers", numeric=False),
+        Column("cells", lambda row: row.cells.value, "over which the contrast is", numeric=False),
         Column(
             "relation",
-            lambda row: flagged.get((row.intermediate, row.target), ""),
-            "in-task or overlap: the intermediate is, or shares rows with, the target's own training data",
+            lambda row: cell_relation(results, row.intermediate, row.target),
+            RELATION_MEANING,
             numeric=False,
         ),
     )
-    return Table(
-        title=f"{results.experiment}: primary answer",
-        columns=columns,
-        rows=tuple(tuple(column.text(row) for column in columns) for row in rows),
-        notes=tuple(_notes(rows, results)),
-    )
 
 
-def _contrast(row: PrimaryRow) -> str:
-    return f"Δ {row.model}" if row.reference is None else f"Δ {row.model} - Δ {row.reference}"
+def covered(of: Interval) -> str:
+    """What an interval covers, in words."""
+    parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
+    return " and ".join(name for name, there in parts if there) or "nothing"
 
 
-def _range(of: Interval, digits: int = 2) -> str:
-    return f"{of.low:+z.{digits}f} to {of.high:+z.{digits}f}"
+def _of_unanswered(column: Column[PrimaryRow], one: Unanswered, results: Results) -> str:
+    said = {
+        "target": one.target,
+        "contrast": contrast(one),
+        "intermediate": one.intermediate,
+        "measure": TITLES[one.measure],
+        "covers": one.reason,
+        "relation": cell_relation(results, one.intermediate, one.target),
+    }
+    return said.get(column.title, ABSENT)
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _flagged(results: Results) -> dict[tuple[str, str], str]:
-    words = {TrainingOverlap.NONE: "", TrainingOverlap.PARTIAL: "overlap", TrainingOverlap.SAME: "in-task"}
-    strongest: dict[tuple[str, str], TrainingOverlap] = {}
-    for (intermediate, target, _), relation in results.relations.items():
-        cell = (intermediate, target)
-        strongest[cell] = max(strongest.get(cell, UNRELATED.overlap), relation.overlap)
-    return {cell: words[overlap] for cell, overlap in strongest.items()}
-
-
-def _notes(rows: Sequence[PrimaryRow], results: Results) -> list[str]:
-    notes = ["What is asked was fixed in the file (spec.analysis); all other differences are descriptive."]
-    if any(not row.points.covers_seeds for row in rows):
-        notes.append(
+def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Results) -> Iterator[str]:
+    yield "What is asked was fixed in the file (spec.analysis); all other differences are descriptive."
+    if any(not row.points.covers_seeds and row.points.known for row in rows):
+        yield (
             "With one or two seeds an interval covers the choice of test items only, and no other training: with "
             "other seeds a contrast may be another one."
         )
+    if any(not row.points.covers_items and row.points.known for row in rows):
+        yield (
+            "Where items are not simply right or wrong, an interval covers seeds only: with other test items a contrast "
+            "may be another one."
+        )
+    if any(not row.points.known for row in rows):
+        yield "No interval: fewer than three seeds, and nothing known of single items."
+    if asked:
+        yield f"Asked for and not there: {plural(len(asked), 'contrast')} ({asked[0].intermediate}: {asked[0].reason})."
+    measured = Measured(results)
+    yield from collapse_notes(measured)
+    for target in {row.target: None for row in rows}:
+        left_out = measured.languages_left_out(target)
+        if left_out:
+            yield f"{target}: left out, since not every evaluation is scored in them: {' '.join(left_out)}."
     unknown = missing_answers(results)
     if unknown:
-        notes.append(
+        yield (
             f"Left out: {len(unknown)} evaluations ({unknown[0]}, …) whose artifacts hold scores and no answers by item; "
             "they were made before answers were kept."
         )
     if results.partial:
-        notes.append("Partial: evaluations without scores are not in it.")
-    return notes
+        yield "Partial: evaluations without scores are not in it."
+
+
+def collapse_notes(measured: Measured) -> Iterator[str]:
+    """Which trainings have come to nothing; they stay in every number that does not say otherwise."""
+    if measured.collapsed:
+        named = "; ".join(map(str, measured.collapsed[:8]))
+        more = "; …" if len(measured.collapsed) > 8 else ""
+        yield (
+            f"Collapsed, no better than a blind guess in English: {plural(len(measured.collapsed), 'evaluation')} "
+            f"({named}{more}). They are in every number that does not say it leaves them out."
+        )

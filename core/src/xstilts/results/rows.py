@@ -48,6 +48,14 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class IntermediateTraits:
+    """What an intermediate is made of: its tasks, and what it has beside them (continued pretraining, translated data)."""
+
+    tasks: tuple[str, ...]
+    variant: str = ""
+
+
+@dataclass(frozen=True)
 class Results:
     """All that an experiment's evaluations have given so far.
 
@@ -62,6 +70,8 @@ class Results:
         answers: evaluation -> language -> which items were right; of targets that are scored so, where it is known.
         chance: target -> language -> percent that a blind guess gets; only where that means something.
         relations: (intermediate, target, language) -> how they are related, where they are.
+        traits: of the intermediates, without `none`.
+        dev: evaluation -> the score, in percent, on English dev that its checkpoint was kept for; where it is known.
     """
 
     experiment: str
@@ -74,6 +84,8 @@ class Results:
     answers: Mapping[Evaluation, Mapping[str, Answers]] = field(default_factory=dict)
     chance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
+    traits: Mapping[str, IntermediateTraits] = field(default_factory=dict)
+    dev: Mapping[Evaluation, float] = field(default_factory=dict)
 
     @property
     def partial(self) -> bool:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from xstilts.catalogue import CATALOGUE
-from xstilts.catalogue.overlap import TrainingOverlap
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.rows import Results
+from xstilts.results.words import ABSENT, RELATION_MEANING, relation_words
 from xstilts.stage import Family
 
-ABSENT = "–"  # noqa: RUF001 - an en dash stands for what is not defined
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
 
@@ -55,13 +54,7 @@ def difference(estimate: Estimate | None) -> str:
 
 def relation(row: Combination) -> str:
     """What the intermediate has seen of the target, in words; nothing where nothing."""
-    words = {
-        TrainingOverlap.NONE: [],
-        TrainingOverlap.PARTIAL: ["overlap"],
-        TrainingOverlap.SAME: ["in-task"],
-    }[row.overlap]
-    seen = [f"seen: {' '.join(row.languages_seen)}"] if row.languages_seen else []
-    return ", ".join(words + seen)
+    return relation_words(row.overlap, row.languages_seen)
 
 
 def _spread(estimate: Estimate) -> str:
@@ -100,8 +93,7 @@ COLUMNS: tuple[Column[Combination], ...] = (
     Column(
         "relation",
         relation,
-        "in-task: the intermediate is the target's own training data; overlap: it shares rows with it; "
-        "seen: it has labels in these languages",
+        RELATION_MEANING,
         numeric=False,
     ),
 )

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from math import isfinite
 from typing import Any
 
 from xstilts.results.combinations import combinations
@@ -32,7 +33,7 @@ def to_json(results: Results, primary: Sequence[PrimaryRow] = ()) -> str:
         "partial": results.partial,
         "missing": [asdict(evaluation) for evaluation in results.missing],
         "combinations": [_plain(asdict(combination)) for combination in combinations(results)],
-        "primary": [asdict(row) for row in primary],
+        "primary": [_finite(asdict(row)) for row in primary],
         "scores": [asdict(row) for row in results.rows],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
@@ -87,6 +88,13 @@ def to_latex(table: Table) -> str:
 
 def _latex(text: str) -> str:
     return re.sub(".", lambda match: _LATEX.get(match[0], match[0]), text)
+
+
+def _finite(value: Any) -> Any:
+    """For JSON, which has no infinity: null, where an interval or its degrees of freedom have no end."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _plain(combination: dict[str, Any]) -> dict[str, Any]:

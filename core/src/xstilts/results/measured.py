@@ -1,0 +1,208 @@
+"""From results to samples: a measure of a model in each seed, with what each cluster of test items contributes.
+
+Where answers by item are known (items that are right or wrong), a sample holds them; else it is made of scores, and its
+interval covers seeds alone. Only languages that every evaluation of a target has been scored in are taken, so that no
+difference is one of languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+
+from xstilts.catalogue import ENGLISH
+from xstilts.results.combinations import scores_by_cell
+from xstilts.results.rows import Answers, Evaluation, Results
+from xstilts.spec.fields import BASELINE
+from xstilts.statistics import POINTS, Sample, Scale, Weights, sample
+
+Numbers = npt.NDArray[np.int64]
+Seed = int | None
+CHANCE_QUANTILE = 3.09  # of the normal distribution at 0.999: how far above chance is no longer chance
+CHANCE_MARGIN = 2.0  # points above chance that are still chance, where the number of items is not known
+
+
+class Measured:
+    """The samples of an experiment's results."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+
+    @cached_property
+    def _answers(self) -> Mapping[tuple[str, str, str], dict[Seed, Mapping[str, Answers]]]:
+        found: dict[tuple[str, str, str], dict[Seed, Mapping[str, Answers]]] = {}
+        for cell, languages in self.results.answers.items():
+            found.setdefault((cell.model, cell.intermediate, cell.target), {})[cell.seed] = languages
+        return found
+
+    @cached_property
+    def _scores(self) -> Mapping[tuple[str, str, str], Mapping[Seed, Mapping[str, float]]]:
+        return scores_by_cell(self.results)
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Those that have scores."""
+        scored = {target for _, _, target in self._scores}
+        return tuple(target for target in self.results.targets if target in scored)
+
+    def languages(self, target: str) -> tuple[str, ...]:
+        """English first, then the others that all evaluations of a target have been scored in."""
+        sets = self._language_sets(target)
+        common = sets[0].intersection(*sets[1:]) if sets else set[str]()
+        return tuple(sorted(common, key=lambda language: (language != ENGLISH, language)))
+
+    def languages_left_out(self, target: str) -> tuple[str, ...]:
+        """Those that only some evaluations of a target have been scored in."""
+        sets = self._language_sets(target)
+        return tuple(sorted(sets[0].union(*sets[1:]) - sets[0].intersection(*sets[1:]))) if sets else ()
+
+    def _language_sets(self, target: str) -> list[set[str]]:
+        return [
+            set(languages)
+            for (_, _, name), seeds in self._scores.items()
+            if name == target
+            for languages in seeds.values()
+        ]
+
+    def has_items(self, target: str) -> bool:
+        """Whether the answers to a target's items are known."""
+        return any(name == target for _, _, name in self._answers)
+
+    def seeds(self, model: str, intermediate: str, target: str) -> tuple[Seed, ...]:
+        """The seeds with what samples of a target are made of: answers where the target has any, else scores."""
+        cells = self._answers if self.has_items(target) else self._scores
+        return tuple(sorted(cells.get((model, intermediate, target), {}), key=_none_first))
+
+    def paired_seeds(
+        self, model: str, intermediate: str, target: str, without: frozenset[Evaluation] = frozenset()
+    ) -> tuple[Seed, ...]:
+        """The seeds of an intermediate whose `none` is there too; a deterministic `none` is that of every seed."""
+        before = self.seeds(model, BASELINE, target)
+        return tuple(
+            seed
+            for seed in self.seeds(model, intermediate, target)
+            if (seed in before or before == (None,))
+            and not without
+            & {
+                Evaluation(model, intermediate, target, seed),
+                Evaluation(model, BASELINE, target, seed),
+            }
+        )
+
+    def delta(
+        self,
+        model: str,
+        intermediate: str,
+        target: str,
+        weights: Weights,
+        scale: Scale = POINTS,
+        seeds: Sequence[Seed] | None = None,
+    ) -> Sample:
+        """A measure after an intermediate less that of `none`, in paired seeds; in all of them where none are given.
+
+        Raises:
+            ValueError: no seed has both, or log-odds are asked for and items are not known.
+        """
+        paired = self.paired_seeds(model, intermediate, target) if seeds is None else tuple(seeds)
+        if not paired:
+            raise ValueError(
+                f"{model} / {intermediate} / {target} must have a seed in common with its none, has not"
+            )
+        deterministic = self.seeds(model, BASELINE, target) == (None,)
+        before = (None,) * len(paired) if deterministic else paired
+        return self.measure(model, intermediate, target, weights, scale, paired) - self.measure(
+            model, BASELINE, target, weights, scale, before
+        )
+
+    def measure(
+        self,
+        model: str,
+        intermediate: str,
+        target: str,
+        weights: Weights,
+        scale: Scale,
+        seeds: Sequence[Seed],
+    ) -> Sample:
+        """A measure in some seeds, all of which must be there.
+
+        Raises:
+            ValueError: log-odds are asked for and items are not known.
+        """
+        cell = (model, intermediate, target)
+        if not self.has_items(target):
+            if scale is not POINTS:
+                raise ValueError(f"log-odds must be of items that are right or wrong, which {target} has not")
+            scores = self._scores[cell]
+            return Sample.of_scores([_weighted(scores[seed], weights) for seed in seeds])
+        answers = self._answers[cell]
+        right = {
+            language: np.stack([_digits(answers[seed][language].right) for seed in seeds])
+            for language in weights
+        }
+        return sample(right, _clusters(answers[seeds[0]], weights), weights, scale)
+
+    def mean_score(
+        self, model: str, intermediate: str, target: str, language: str, seed: Seed
+    ) -> float | None:
+        """The main score in one language and seed, in percent."""
+        return self._scores.get((model, intermediate, target), {}).get(seed, {}).get(language)
+
+    @cached_property
+    def collapsed(self) -> tuple[Evaluation, ...]:
+        """The evaluations that are no better than a blind guess in English, or over all languages where it is not scored.
+
+        No better: not above chance by 3.09 standard errors of a guess (one-sided, 1 in 1,000), or by 2 points where the
+        number of items is not known. Only where chance is defined.
+        """
+        return tuple(
+            Evaluation(model, intermediate, target, seed)
+            for (model, intermediate, target), seeds in self._scores.items()
+            for seed, scores in seeds.items()
+            if self._is_collapsed(Evaluation(model, intermediate, target, seed), scores)
+        )
+
+    def _is_collapsed(self, cell: Evaluation, scores: Mapping[str, float]) -> bool:
+        chance = self.results.chance.get(cell.target, {})
+        asked = [ENGLISH] if ENGLISH in scores else sorted(scores)
+        if cell.target in self.results.untrained or not set(asked) <= chance.keys():
+            return False  # what nothing is trained for cannot collapse
+        guess = sum(chance[language] for language in asked) / len(asked)
+        answers = self.results.answers.get(cell, {})
+        margin = CHANCE_MARGIN
+        if ENGLISH in answers:
+            margin = CHANCE_QUANTILE * float(np.sqrt(guess * (100 - guess) / len(answers[ENGLISH].right)))
+        return _weighted(scores, dict.fromkeys(asked, 1 / len(asked))) <= guess + margin
+
+
+def mean_of(languages: Sequence[str]) -> Weights:
+    """XTREME's score: the mean over all languages, English included."""
+    return dict.fromkeys(languages, 1 / len(languages))
+
+
+def _weighted(scores: Mapping[str, float], weights: Weights) -> float:
+    return sum(weight * scores[language] for language, weight in weights.items())
+
+
+def _none_first(seed: Seed) -> int:
+    return -1 if seed is None else seed
+
+
+@lru_cache(maxsize=4096)
+def _digits(right: str) -> npt.NDArray[np.bool_]:
+    """[N] from a digit an item."""
+    digits: npt.NDArray[np.bool_] = np.frombuffer(right.encode("ascii"), dtype=np.uint8) == ord("1")
+    return digits
+
+
+def _clusters(languages: Mapping[str, Answers], weights: Weights) -> dict[str, Numbers]:
+    """The clusters' numbers; where the languages are not parallel, each has clusters of its own."""
+    clusters = {language: np.array(languages[language].clusters, dtype=np.int64) for language in weights}
+    first = next(iter(clusters.values()))
+    if all(np.array_equal(first, other) for other in clusters.values()):
+        return clusters
+    offsets = accumulate((int(of.max()) + 1 for of in clusters.values()), initial=0)
+    return {language: of + offset for (language, of), offset in zip(clusters.items(), offsets, strict=False)}

@@ -1,0 +1,60 @@
+"""How numbers and relations are put in words, in every table alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.rows import Results
+
+ABSENT: Final = "–"  # noqa: RUF001 - an en dash stands for what is not defined
+OVERLAP: Final = {
+    TrainingOverlap.NONE: "",
+    TrainingOverlap.PARTIAL: "overlap",
+    TrainingOverlap.SAME: "in-task",
+}
+RELATION_MEANING: Final = (
+    "in-task: the intermediate is the target's own training data, alone or in a mix; overlap: it shares rows with it; "
+    "seen: it has labels in these languages"
+)
+
+
+def relation_words(overlap: TrainingOverlap, languages_seen: Iterable[str]) -> str:
+    """What an intermediate has seen of a target; nothing where nothing."""
+    seen = list(languages_seen)
+    words = [OVERLAP[overlap]] if OVERLAP[overlap] else []
+    return ", ".join(words + ([f"seen: {' '.join(seen)}"] if seen else []))
+
+
+def cell_relation(results: Results, intermediate: str, target: str) -> str:
+    """The same for a cell: the strongest over the target's languages."""
+    relations = {
+        language: one
+        for (name, of_target, language), one in results.relations.items()
+        if (name, of_target) == (intermediate, target)
+    }
+    overlap = max((one.overlap for one in relations.values()), default=TrainingOverlap.NONE)
+    return relation_words(overlap, sorted(code for code, one in relations.items() if one.language_seen))
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """A difference, with its sign."""
+    return ABSENT if value is None else f"{value:+z.{digits}f}"
+
+
+def span(low: float, high: float, digits: int = 1) -> str:
+    """The ends of an interval."""
+    return f"{low:+z.{digits}f} to {high:+z.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value."""
+    if value is None:
+        return ABSENT
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def plural(count: int, word: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {word}" + ("" if count == 1 else "s")
