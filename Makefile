@@ -7,7 +7,8 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane bench-setup test test-fast lint crds chart lock clean
+.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock clean
+NODE = PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m node
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -36,6 +37,18 @@ control-plane: setup ## build etcd, kube-apiserver, kwok and Kueue for the opera
 bench-setup: setup ## build what bench/operator.py measures on and beside: control plane, kwok, training-operator
 	$(BIN)/python tests/controlplane/build.py hyperkube kwok training-operator
 
+cluster: setup ## start a real Kubernetes node on this machine (as root on Debian, or where Docker runs) and print its kubeconfig
+	$(NODE) up
+
+cluster-images: cluster ## build what has changed of both images and put them on that node
+	$(NODE) images
+
+demo-cluster: cluster-images ## run the quickstart's very file on that node: chart, store, kubectl apply, table
+	$(NODE) demo
+
+cluster-down: setup ## stop that node and leave the machine as it was; its images stay in the cache
+	$(NODE) down
+
 crds: setup ## write crds/ anew from the manifest's models, and the chart's copy of them
 	$(BIN)/python scripts/crds.py
 	$(BIN)/python scripts/chart_files.py
@@ -53,10 +66,13 @@ lint: setup ## formatting, style, types, layers
 	$(BIN)/lint-imports
 
 test-fast: setup ## the unit tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not cluster"
 
 test: setup lint ## every check and test
 	$(BIN)/pytest
+
+test-cluster: cluster-images ## the tests on that node: images, chart, the quickstart as it stands, interruptions
+	$(BIN)/pytest -m cluster
 
 clean: ## remove what was installed and made here (not the store)
 	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

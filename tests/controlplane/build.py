@@ -32,14 +32,15 @@ class BuildError(Exception):
 class Tool:
     """A program built from go/<name>/.
 
-    package: what is compiled. module: the Go module that names its version, and that `share` is copied from.
+    package: what is compiled. module: the Go module that names its version, and that `share` is copied from; None where
+    all of it stands in go/<name>/, whose version is the Go language's that it is written in.
     commands: the names that the one program answers to. variables: Go variables set to its (major, minor, version).
     share: folder under share/ -> folder of the module.
     """
 
     name: str
     package: str
-    module: str
+    module: str | None
     commands: tuple[str, ...]
     variables: tuple[str, ...] = ()
     share: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +53,8 @@ class Tool:
     @property
     def version(self) -> str:
         """The module's version in go.mod, with its v."""
+        if self.module is None:
+            return "v" + ".".join(map(str, self.go_version))
         found = re.search(rf"^\s*{re.escape(self.module)} (v\S+)", self._go_mod, re.MULTILINE)
         if not found:
             raise BuildError(f"{self.source / 'go.mod'}: must require {self.module}, and does not")
@@ -131,6 +134,13 @@ TOOLS = {
             module="helm.sh/helm/v4",
             commands=("helm",),
         ),
+        Tool(
+            name="coredns",
+            package=".",
+            module="github.com/coredns/coredns",
+            commands=("coredns",),
+        ),
+        Tool(name="pause", package=".", module=None, commands=("pause",)),
     )
 }
 FOR_TESTS = ("hyperkube", "kwok", "kueue")
@@ -192,7 +202,7 @@ def _compile(tool: Tool, made: Path) -> None:
     _run([go, "build", *tool.build_flags, "-o", program, tool.package], tool.source)
     for other in tool.commands[1:]:
         (program.parent / other).symlink_to(program.name)
-    if tool.share:
+    if tool.share and tool.module:
         module = Path(_run([go, "list", "-m", "-f", "{{.Dir}}", tool.module], tool.source).strip())
         for name, inside in tool.share.items():
             shutil.copytree(module / inside, made / "share" / name, copy_function=shutil.copyfile)

@@ -87,7 +87,7 @@ class Cluster:
 
 
 def _manifest(objects: Sequence[Mapping[str, Any]]) -> str:
-    return "---\n".join(json.dumps(each) + "\n" for each in objects)
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
 def write_kubeconfig(

@@ -1,6 +1,6 @@
 """A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and more when asked.
 
-There is no kubelet: pods are played by `controlplane.player` or by kwok.
+There is no kubelet: pods are played by `controlplane.player` or by kwok. `node` has one that runs them.
 """
 
 from __future__ import annotations
@@ -46,12 +46,19 @@ class ControlPlane(Cluster):
     Its processes end with `stop`, with the `with` block, and with this process, however that ends.
     """
 
+    address = "127.0.0.1"  # of the API server
+    hosts: tuple[str, ...] = (
+        "127.0.0.1",
+        "localhost",
+        "kubernetes.default.svc",
+    )  # that its certificate is for
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "admin.kubeconfig", folder)
         self._authority = Authority(folder / "certificates")
         self._admin = self._authority.issue("admin", organizations=["system:masters"])
         etcd_port, peer_port, self._port = free_ports(3)
-        self.server = f"https://127.0.0.1:{self._port}"
+        self.server = f"https://{self.address}:{self._port}"
         self.etcd_endpoint = f"http://127.0.0.1:{etcd_port}"
         self._write_kubeconfig(self.kubeconfig, self._admin)
         self.etcd = self._daemon(*self._etcd_argv(peer_port))
@@ -198,14 +205,12 @@ class ControlPlane(Cluster):
         ]
 
     def _apiserver_argv(self) -> list[str | Path]:
-        serving = self._authority.issue(
-            "kube-apiserver", hosts=["127.0.0.1", "localhost", "kubernetes.default.svc"]
-        )
+        serving = self._authority.issue("kube-apiserver", hosts=self.hosts)
         private, public = service_account_keys(self._authority.folder)
         return [
             command("kube-apiserver"),
             f"--etcd-servers={self.etcd_endpoint}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self.address}",
             f"--secure-port={self._port}",
             "--endpoint-reconciler-type=none",  # endpoints may not be on loopback, and no pod here has a network
             f"--client-ca-file={self._authority.certificate}",
