@@ -63,27 +63,17 @@ def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
     """The contrast sum of weight x mean, with its interval.
 
     The seeds' part of the variance is the sum of weight² s² / S; the items' is P / (P - 1) times the sum of squares of
-    the contrast's influence by cluster. The seeds' part holds, in expectation, the interaction of seeds and items too,
-    and so does the items' part, once: the interval errs on the wide side.
+    the contrast's influence by cluster. Both hold, in expectation, the interaction of seeds and items, so its estimate is
+    taken off the items' part, which is never made negative; and the variance is never less than the items' part alone, so
+    that seeds which happen to lie close together do not make it too small.
 
     Raises:
         ValueError: there is no term, the samples have different clusters, or only one cluster.
     """
-    profile = _profile(terms)
     estimate = float(sum(term.weight * term.sample.mean for term in terms))
+    covers_seeds = all(term.sample.seed_variance is not None for term in terms)
     covers_items = all(term.sample.items_known for term in terms)
-    parts = []
-    if len(profile):
-        items = float(np.square(profile - profile.mean()).sum()) * len(profile) / (len(profile) - 1)
-        parts.append((items, float(len(profile) - 1)))
-    seeds = [(term.sample.seed_variance, term) for term in terms]
-    covers_seeds = all(variance is not None for variance, _ in seeds)
-    if covers_seeds:
-        parts += [
-            (term.weight**2 * variance, float(term.sample.seeds - 1))
-            for variance, term in seeds
-            if variance is not None
-        ]
+    parts = _parts(terms, _profile(terms))
     if not covers_seeds and not covers_items:
         return Interval(
             estimate=estimate,
@@ -117,6 +107,24 @@ def smallest_detectable(of: Interval, confidence: float = CONFIDENCE, power: flo
     (t at 1 - alpha/2 plus t at power) standard errors: Bloom 1995, "Minimum detectable effects".
     """
     return (_quantile((1 + confidence) / 2, of.degrees) + _quantile(power, of.degrees)) * of.standard_error
+
+
+def _parts(terms: Sequence[Term], profile: Floats) -> list[tuple[float, float]]:
+    """Independent variances whose sum is that of the contrast, each with its degrees of freedom."""
+    items = (0.0, 1.0)
+    if len(profile):
+        count = len(profile)
+        items = (float(np.square(profile - profile.mean()).sum()) * count / (count - 1), float(count - 1))
+    seeds = [
+        (term.weight**2 * term.sample.seed_variance, float(term.sample.seeds - 1))
+        for term in terms
+        if term.sample.seed_variance is not None
+    ]
+    if len(seeds) < len(terms):
+        return [items]
+    in_both = sum(term.weight**2 * term.sample.interaction_variance for term in terms)
+    crossed = [*seeds, (max(items[0] - in_both, 0.0), items[1])]
+    return max(crossed, [items], key=lambda parts: sum(variance for variance, _ in parts))
 
 
 def _profile(terms: Sequence[Term]) -> Floats:

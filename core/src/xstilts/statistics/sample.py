@@ -68,6 +68,20 @@ class Sample:
         """The variance of the mean on account of the seeds; None with fewer than three, which say too little of it."""
         return None if self.seeds < 3 else float(self.values.var(ddof=1)) / self.seeds
 
+    @cached_property
+    def interaction_variance(self) -> float:
+        """The variance of the mean on account of what seed and cluster do together, estimated from the residuals.
+
+        P / ((P - 1) S (S - 1)) times the sum of squares of the influences less each cluster's mean: the mean square of the
+        interaction in a two-way layout without replication, divided by S P (Searle, Casella, McCulloch 1992, chapter 4).
+        0 with one seed or no clusters, which do not tell it from the variance of the clusters.
+        """
+        if self.seeds < 2 or self.clusters < 2:
+            return 0.0
+        residuals = self.influence - self.profile
+        factor = self.clusters / ((self.clusters - 1) * self.seeds * (self.seeds - 1))
+        return factor * float(np.square(residuals).sum())
+
     def __sub__(self, other: Sample) -> Sample:
         """The difference, seed by seed: both must have the same seeds and clusters, in the same order."""
         if self.influence.shape != other.influence.shape:
