@@ -1,0 +1,451 @@
+"""The summaries of Phang et al. 2020, with intervals: what an intermediate does on average, and what the best one does.
+
+A delta here is of XTREME's score: the mean over a target's languages, English included, less that of `none`. The mean over
+targets is taken seed by seed (what the trainings of a seed share stays together), targets whose scored split is a test split
+apart from those where it is a dev split.
+
+Nothing here was fixed before the run as the primary answer was: all of it is descriptive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from xstilts.catalogue import CATALOGUE
+from xstilts.results.measured import Measured, Seed, mean_of
+from xstilts.results.rows import Evaluation
+from xstilts.spec.fields import BASELINE
+from xstilts.statistics import POINTS, Interval, Sample, Term, interval, mean_over_tests
+
+SPLITS: Final = 20  # so many halvings of the items; their mean is taken
+Choice = Callable[[Seed], "Chosen"]
+
+
+class Split(StrEnum):
+    """Which part of a target is scored."""
+
+    TEST = "test"
+    DEV = "dev"
+
+
+class Selection(StrEnum):
+    """On what the best intermediate was chosen, apart from what it is scored on."""
+
+    ENGLISH_DEV = "English dev"
+    ITEM_HALVES = "the other half of the items"
+    OTHER_SEEDS = "the other seeds"
+    NONE = "not possible"
+
+
+@dataclass(frozen=True)
+class TargetMean:
+    """The mean delta of an intermediate over targets.
+
+    Attributes:
+        model, intermediate, split: of what.
+        targets: over which; those with a relation to the intermediate among them are `related`.
+        helped: on how many the delta is above 0.
+        mean: with its interval.
+        unrelated: the same without the related targets; None where none are left, or none are related.
+    """
+
+    model: str
+    intermediate: str
+    split: Split
+    targets: tuple[str, ...]
+    related: tuple[str, ...]
+    helped: int
+    mean: Interval
+    unrelated: Interval | None
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How many of the intermediates help a target, by the mean over seeds."""
+
+    model: str
+    target: str
+    helped: int
+    intermediates: int
+    related: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One intermediate less another, on the mean over targets that both have.
+
+    `against` is an intermediate, or `best single`: that of the mix's own tasks which is best, chosen as for `BestOf`.
+    """
+
+    model: str
+    intermediate: str
+    against: str
+    targets: tuple[str, ...]
+    difference: Interval
+    selection: Selection | None = None
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """What the best intermediate of a target brings, where what it was chosen on is not what it is scored on.
+
+    Attributes:
+        model, target: of what; target None is the mean over the targets with a delta.
+        selection: how it was chosen.
+        delta: with its interval; None where nothing is left to score on.
+        chosen: by how many seeds each was chosen (halves count as parts of a seed).
+        unselected: the highest mean delta, chosen and scored on the same numbers: biased upwards, to compare with.
+        unrelated: whether only intermediates without a relation to the target could be chosen.
+    """
+
+    model: str
+    target: str | None
+    selection: tuple[Selection, ...]
+    delta: Interval | None
+    chosen: Mapping[str, float]
+    unselected: float | None
+    unrelated: bool
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice for one seed: intermediates, each with the part of the choice and the items that it is scored on."""
+
+    parts: tuple[tuple[str, Sample], ...]
+
+
+def split_of(target: str) -> Split:
+    """The split that is scored; an own task's is its test split."""
+    entry = CATALOGUE.get(target)
+    return Split.TEST if entry is None or entry.evaluates == "test" else Split.DEV
+
+
+def target_means(measured: Measured) -> list[TargetMean]:
+    """By model, intermediate and split."""
+    return [
+        found
+        for model, intermediate, split in product(measured.results.models, _intermediates(measured), Split)
+        if (found := _target_mean(measured, model, intermediate, split)) is not None
+    ]
+
+
+def consistencies(measured: Measured) -> list[Consistency]:
+    """By model and target: those with a delta of one intermediate or more."""
+    found = []
+    for model, target in product(measured.results.models, measured.targets):
+        means = {
+            name: score_delta(measured, model, name, target).mean
+            for name in _intermediates(measured)
+            if measured.paired_seeds(model, name, target)
+        }
+        if means:
+            related = tuple(name for name in means if is_related(measured, name, target))
+            helped = sum(value > 0 for value in means.values())
+            found.append(Consistency(model, target, helped, len(means), related))
+    return found
+
+
+def comparisons(measured: Measured) -> list[Comparison]:
+    """A variant against its plain form (continued pretraining, translation), a mix against the best of its tasks."""
+    traits = measured.results.traits
+    found = []
+    for model, (name, one) in product(measured.results.models, traits.items()):
+        plain = [
+            other
+            for other, that in traits.items()
+            if one.variant and not that.variant and that.tasks == one.tasks
+        ]
+        found += [
+            comparison
+            for other in plain
+            if (comparison := _comparison(measured, model, name, other)) is not None
+        ]
+        singles = [
+            other
+            for other, that in traits.items()
+            if len(one.tasks) > 1
+            and len(that.tasks) == 1
+            and set(that.tasks) < set(one.tasks)
+            and not that.variant
+        ]
+        best = _against_best(measured, model, name, singles) if singles else None
+        if best is not None:
+            found.append(best)
+    return found
+
+
+def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
+    """By model: every target, and their mean last.
+
+    Seed by seed, an intermediate is chosen on English dev, where every training has such a score and it is of a dev set (not
+    of a part held out of train, which an in-task intermediate may have seen); else on one half of the items and scored on the other, both ways, over 20 halvings; else
+    on the other seeds. So the choice is made anew in every seed, and its noise is part of the interval.
+
+    Args:
+        measured: the samples.
+        unrelated: choose only among intermediates without a relation to the target.
+    """
+    found = []
+    for model in measured.results.models:
+        samples: list[Sample] = []
+        of_model = []
+        for target in measured.targets:
+            names = [
+                name
+                for name in _intermediates(measured)
+                if measured.paired_seeds(model, name, target)
+                and not (unrelated and is_related(measured, name, target))
+            ]
+            if not names:
+                continue
+            seeds = _common_seeds(measured, model, names, target)
+            selection, sample, chosen = _best(measured, model, names, target, seeds)
+            if sample is not None:
+                samples.append(sample)
+            of_model.append(
+                BestOf(
+                    model=model,
+                    target=target,
+                    selection=(selection,),
+                    delta=None if sample is None else interval([Term(1, sample)]),
+                    chosen=chosen,
+                    unselected=max(score_delta(measured, model, name, target).mean for name in names),
+                    unrelated=unrelated,
+                )
+            )
+        found += of_model
+        if len(of_model) > 1:
+            alike = bool(samples) and len({one.seeds for one in samples}) == 1
+            found.append(
+                BestOf(
+                    model=model,
+                    target=None,
+                    selection=tuple(dict.fromkeys(one.selection[0] for one in of_model if one.delta)),
+                    delta=interval([Term(1, mean_over_tests(samples))]) if alike else None,
+                    chosen={},
+                    unselected=float(
+                        np.mean([one.unselected for one in of_model if one.unselected is not None])
+                    ),
+                    unrelated=unrelated,
+                )
+            )
+    return found
+
+
+def score_delta(
+    measured: Measured, model: str, intermediate: str, target: str, seeds: Sequence[Seed] | None = None
+) -> Sample:
+    """The delta of XTREME's score, in paired seeds."""
+    return measured.delta(model, intermediate, target, mean_of(measured.languages(target)), POINTS, seeds)
+
+
+def is_related(measured: Measured, intermediate: str, target: str) -> bool:
+    """Whether an intermediate has seen the target's training rows, or labels in any of its languages."""
+    return any(
+        measured.results.relation(intermediate, target, language).flagged
+        for language in measured.languages(target)
+    )
+
+
+def _intermediates(measured: Measured) -> list[str]:
+    return [name for name in measured.results.intermediates if name != BASELINE]
+
+
+def _common_seeds(measured: Measured, model: str, names: Sequence[str], target: str) -> tuple[Seed, ...]:
+    """The seeds in which all of some intermediates have a delta."""
+    first, *others = (measured.paired_seeds(model, name, target) for name in names)
+    return tuple(seed for seed in first if all(seed in of_name for of_name in others))
+
+
+def _over_targets(measured: Measured, model: str, intermediate: str, targets: Sequence[str]) -> Sample | None:
+    """The mean delta over targets, in the seeds that all of them have."""
+    paired = [measured.paired_seeds(model, intermediate, target) for target in targets]
+    seeds = tuple(seed for seed in paired[0] if all(seed in others for others in paired)) if paired else ()
+    if not seeds:
+        return None
+    return mean_over_tests([score_delta(measured, model, intermediate, target, seeds) for target in targets])
+
+
+def _target_mean(measured: Measured, model: str, intermediate: str, split: Split) -> TargetMean | None:
+    targets = [
+        target
+        for target in measured.targets
+        if split_of(target) is split and measured.paired_seeds(model, intermediate, target)
+    ]
+    mean = _over_targets(measured, model, intermediate, targets)
+    if mean is None:
+        return None
+    related = [target for target in targets if is_related(measured, intermediate, target)]
+    rest = [target for target in targets if target not in related]
+    without = _over_targets(measured, model, intermediate, rest) if related else None
+    return TargetMean(
+        model=model,
+        intermediate=intermediate,
+        split=split,
+        targets=tuple(targets),
+        related=tuple(related),
+        helped=sum(score_delta(measured, model, intermediate, target).mean > 0 for target in targets),
+        mean=interval([Term(1, mean)]),
+        unrelated=None if without is None else interval([Term(1, without)]),
+    )
+
+
+def _shared_targets(measured: Measured, model: str, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        target
+        for target in measured.targets
+        if all(measured.paired_seeds(model, name, target) for name in names)
+    )
+
+
+def _comparison(measured: Measured, model: str, name: str, other: str) -> Comparison | None:
+    targets = _shared_targets(measured, model, [name, other])
+    samples = _differences(targets, lambda target: _pair(measured, model, name, other, target))
+    return None if samples is None else Comparison(model, name, other, targets, interval([Term(1, samples)]))
+
+
+def _pair(measured: Measured, model: str, name: str, other: str, target: str) -> Mapping[Seed, Sample]:
+    seeds = _common_seeds(measured, model, [name, other], target)
+    return {
+        seed: score_delta(measured, model, name, target, [seed])
+        - score_delta(measured, model, other, target, [seed])
+        for seed in seeds
+    }
+
+
+def _against_best(measured: Measured, model: str, name: str, singles: Sequence[str]) -> Comparison | None:
+    there = [single for single in singles if _shared_targets(measured, model, [name, single])]
+    targets = _shared_targets(measured, model, [name, *there]) if there else ()
+    selections: list[Selection] = []
+
+    def by_seed(target: str) -> Mapping[Seed, Sample]:
+        seeds = _common_seeds(measured, model, [name, *there], target)
+        selection, choose = _chooser(measured, model, there, target, seeds)
+        selections.append(selection)
+        if choose is None:
+            return {}
+        return {
+            seed: score_delta(measured, model, name, target, [seed]) - _scored(choose(seed)) for seed in seeds
+        }
+
+    sample = _differences(targets, by_seed)
+    if sample is None:
+        return None
+    return Comparison(model, name, "best single", targets, interval([Term(1, sample)]), selections[0])
+
+
+def _differences(targets: Sequence[str], by_seed: Callable[[str], Mapping[Seed, Sample]]) -> Sample | None:
+    """The mean over targets of samples that are made seed by seed, in the seeds that all targets have."""
+    of_targets = [by_seed(target) for target in targets]
+    if not of_targets:
+        return None
+    seeds = [seed for seed in of_targets[0] if all(seed in others for others in of_targets)]
+    if not seeds:
+        return None
+    return mean_over_tests([_stacked([of_target[seed] for seed in seeds]) for of_target in of_targets])
+
+
+def _best(
+    measured: Measured, model: str, names: Sequence[str], target: str, seeds: Sequence[Seed]
+) -> tuple[Selection, Sample | None, dict[str, float]]:
+    selection, choose = _chooser(measured, model, names, target, seeds)
+    if choose is None:
+        return selection, None, {}
+    chosen: dict[str, float] = {}
+    samples = []
+    for seed in seeds:
+        choice = choose(seed)
+        samples.append(_scored(choice))
+        for name, _ in choice.parts:
+            chosen[name] = chosen.get(name, 0.0) + 1 / len(choice.parts)
+    return selection, _stacked(samples), chosen
+
+
+def _chooser(
+    measured: Measured, model: str, names: Sequence[str], target: str, seeds: Sequence[Seed]
+) -> tuple[Selection, Choice | None]:
+    """How the best intermediate of a seed is chosen; None where there is nothing to choose on."""
+    if not seeds:
+        return Selection.NONE, None
+    deltas = {name: score_delta(measured, model, name, target, seeds) for name in names}
+    place = {seed: index for index, seed in enumerate(seeds)}
+    dev = measured.results.dev
+    entry = CATALOGUE.get(target)
+
+    def of_seed(name: str, index: int) -> Sample:
+        one = deltas[name]
+        return Sample(
+            one.values[index : index + 1], one.influence[index : index + 1], items_known=one.items_known
+        )
+
+    def on_dev(seed: Seed) -> Chosen:
+        best = max(names, key=lambda name: dev[Evaluation(model, name, target, seed)])
+        return Chosen(((best, of_seed(best, place[seed])),))
+
+    def on_halves(seed: Seed) -> Chosen:
+        return Chosen(tuple(_halved({name: of_seed(name, place[seed]) for name in names})))
+
+    def on_others(seed: Seed) -> Chosen:
+        index = place[seed]
+        best = max(names, key=lambda name: float(np.delete(deltas[name].values, index).mean()))
+        return Chosen(((best, of_seed(best, index)),))
+
+    if (entry is None or entry.trains_on is None or CATALOGUE[entry.trains_on].own_dev) and all(
+        Evaluation(model, name, target, seed) in dev for name in names for seed in seeds
+    ):
+        return Selection.ENGLISH_DEV, on_dev
+    if all(one.items_known and one.clusters > 1 for one in deltas.values()):
+        return Selection.ITEM_HALVES, on_halves
+    if len(seeds) > 1:
+        return Selection.OTHER_SEEDS, on_others
+    return Selection.NONE, None
+
+
+def _halved(deltas: Mapping[str, Sample]) -> Iterator[tuple[str, Sample]]:
+    """Cross-fitting: the best on one half of the clusters, scored on the other, both ways, over several halvings.
+
+    A delta on a half is the delta plus, to first order, what the half's clusters add to it and the others take away.
+    """
+    count = next(iter(deltas.values())).clusters
+    draw = np.random.default_rng(0)
+    for _ in range(SPLITS):
+        order = draw.permutation(count)
+        for half in (order[: count // 2], order[count // 2 :]):
+            inside = np.zeros(count, dtype=bool)
+            inside[half] = True
+            on_half = {
+                name: one.values[0] + count / inside.sum() * one.influence[0, inside].sum()
+                for name, one in deltas.items()
+            }
+            best = max(on_half, key=lambda name: on_half[name])
+            one = deltas[best]
+            rest = ~inside
+            value = one.values + count / rest.sum() * one.influence[:, rest].sum(axis=1)
+            influence = np.where(rest, one.influence * (count / rest.sum()), 0.0)
+            influence -= np.where(rest, influence.sum(axis=1, keepdims=True) / rest.sum(), 0.0)
+            yield best, Sample(value, influence, items_known=True)
+
+
+def _scored(choice: Chosen) -> Sample:
+    """The mean over a choice's parts, in its one seed."""
+    samples = [sample for _, sample in choice.parts]
+    return Sample(
+        np.mean([one.values for one in samples], axis=0),
+        np.mean([one.influence for one in samples], axis=0),
+        items_known=all(one.items_known for one in samples),
+    )
+
+
+def _stacked(samples: Sequence[Sample]) -> Sample:
+    """Samples of one seed each, as one of all of them."""
+    return Sample(
+        np.concatenate([one.values for one in samples]),
+        np.concatenate([one.influence for one in samples]),
+        items_known=all(one.items_known for one in samples),
+    )
