@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pandas import DataFrame
 from scipy.stats import bootstrap, ttest_1samp, ttest_ind
-from statsmodels.formula.api import ols
-from statsmodels.stats.anova import anova_lm
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
 from xstilts.statistics import (
@@ -283,16 +281,19 @@ def test_with_one_or_two_seeds_items_are_covered_given_the_trainings(seeds):
 
 
 def test_the_interaction_variance_is_that_of_a_two_way_layout_without_replication():
-    """Of statsmodels' analysis of variance: the residual mean square over the number of cells."""
+    """Of statsmodels' regressions on the seeds and on the clusters: mean squares over the number of cells."""
     values = np.random.default_rng(11).normal(0, 1, (4, 9))  # [S, P], each cluster's contribution
     made = Sample(values.mean(axis=1), (values - values.mean(axis=1, keepdims=True)) / 9)
-    seeds, clusters = np.indices(values.shape)
-    frame = DataFrame({"y": values.ravel(), "seed": seeds.ravel(), "cluster": clusters.ravel()})
-    table = anova_lm(ols("y ~ C(seed) + C(cluster)", frame).fit())
-    residual = table["mean_sq"]["Residual"]
-    assert made.interaction_variance == pytest.approx(residual / values.size)
-    assert made.seed_variance == pytest.approx(table["mean_sq"]["C(seed)"] / values.size)
-    found = interval([Term(1, made)])
-    clusters_part = table["mean_sq"]["C(cluster)"] / values.size
-    expected = made.seed_variance + clusters_part - made.interaction_variance
-    assert found.standard_error**2 == pytest.approx(max(expected, clusters_part))
+    seeds, clusters = (
+        np.eye(count)[of.ravel()] for count, of in zip((4, 9), np.indices(values.shape), strict=True)
+    )
+    both = np.hstack([seeds, clusters[:, 1:]])
+    residual = OLS(values.ravel(), both).fit()
+    without = {
+        name: OLS(values.ravel(), of).fit().ssr for name, of in (("seeds", clusters), ("clusters", seeds))
+    }
+    assert made.interaction_variance == pytest.approx(residual.mse_resid / 36)
+    assert made.seed_variance == pytest.approx((without["seeds"] - residual.ssr) / 3 / 36)
+    items = (without["clusters"] - residual.ssr) / 8 / 36
+    expected = max(made.seed_variance + max(items - made.interaction_variance, 0), items)
+    assert interval([Term(1, made)]).standard_error ** 2 == pytest.approx(expected)
