@@ -20,12 +20,16 @@ class StageRecord:
         title: its name for people.
         seconds: that its work took when it was run; None where its manifest does not say.
         reused: whether it was in the store before this run.
+        gpu_seconds: of that work; 0 without a GPU.
+        outputs: the digest of what it has made.
     """
 
     key: str
     title: str
     seconds: float | None
     reused: bool
+    gpu_seconds: int = 0
+    outputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Provenance:
     hardware: tuple[str, ...]
     inputs: tuple[str, ...]
     stages: tuple[StageRecord, ...]
+
+    @property
+    def gpu_hours(self) -> float:
+        """Behind all stages, reused or not."""
+        return sum(stage.gpu_seconds for stage in self.stages) / 3600
 
 
 def collect(plan: Plan, store: Store, *, titles: Mapping[str, str], ran: Collection[str] = ()) -> Provenance:
@@ -62,7 +71,16 @@ def collect(plan: Plan, store: Store, *, titles: Mapping[str, str], ran: Collect
             environments.append(manifest.environment)
             seconds = manifest.environment.get("seconds")
             reused = planned.key not in ran
-            records.append(StageRecord(planned.key, titles[planned.key], seconds, reused))
+            records.append(
+                StageRecord(
+                    key=planned.key,
+                    title=titles[planned.key],
+                    seconds=seconds,
+                    reused=reused,
+                    gpu_seconds=manifest.gpu_seconds,
+                    outputs=manifest.outputs_digest,
+                )
+            )
     return Provenance(
         versions=_versions(environments),
         hardware=tuple(sorted({_hardware(environment) for environment in environments} - {""})),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.overlap import Relation, relation
 from xstilts.plan import Plan
 from xstilts.results.rows import Answers, Evaluation, IntermediateTraits, Results, ScoreRow
@@ -107,7 +108,18 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
         dev={
             cell: artifact.numbers.dev for cell, artifact in read.items() if artifact.numbers.dev is not None
         },
+        pretrained={model.name: model.pretrained for model in experiment.spec.models},
+        from_files=tuple(
+            name
+            for name in data
+            if {name, _trained_on(name)} & {task.name for task in experiment.spec.tasks if task.data}
+        ),
     )
+
+
+def _trained_on(target: str) -> str:
+    entry = CATALOGUE.get(target)
+    return target if entry is None or entry.trains_on is None else entry.trains_on
 
 
 def _artifacts(plan: Plan, numbers: Mapping[str, Numbers]) -> dict[Evaluation, _Artifact]:

@@ -72,6 +72,8 @@ class Results:
         relations: (intermediate, target, language) -> how they are related, where they are.
         traits: of the intermediates, without `none`.
         dev: evaluation -> the score, in percent, on English dev that its checkpoint was kept for; where it is known.
+        pretrained: the hub ids, or what else the models are named by in the file, by the models' names.
+        from_files: the targets whose rows, or the rows that they train on, the experiment brings itself.
     """
 
     experiment: str
@@ -86,6 +88,8 @@ class Results:
     relations: Mapping[tuple[str, str, str], Relation] = field(default_factory=dict)
     traits: Mapping[str, IntermediateTraits] = field(default_factory=dict)
     dev: Mapping[Evaluation, float] = field(default_factory=dict)
+    pretrained: Mapping[str, str] = field(default_factory=dict)
+    from_files: tuple[str, ...] = ()
 
     @property
     def partial(self) -> bool:

@@ -12,6 +12,18 @@ from xstilts.results.rows import Results
 from xstilts.results.words import ABSENT, RELATION_MEANING, relation_words
 from xstilts.stage import Family
 
+__all__ = [
+    "ABSENT",
+    "COLUMNS",
+    "Column",
+    "Table",
+    "difference",
+    "notes",
+    "number",
+    "relation",
+    "summary_table",
+]
+
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
 

@@ -238,7 +238,7 @@ class Store:
             for digest in filter(layout.is_key, self._backend.names(f"{layout.INPUTS}/{name}")):
                 yield InputRef(name=name, digest=digest)
 
-    def write_report(self, experiment: str, files: Mapping[str, str]) -> None:
+    def write_report(self, experiment: str, files: Mapping[str, str | bytes]) -> None:
         """Write an experiment's report, over an older one; a reader sees each file whole, the first one last.
 
         Raises:
@@ -246,7 +246,7 @@ class Store:
         """
         paths = {layout.report_file(experiment, name): text for name, text in files.items()}
         for path, text in reversed(paths.items()):
-            self._backend.write(path, text.encode())
+            self._backend.write(path, text.encode() if isinstance(text, str) else text)
 
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:

@@ -1,0 +1,158 @@
+"""The answer in sentences, made from the primary answer's rows: every word that a number decides is chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from xstilts.results import Results
+from xstilts.results.measured import Measured
+from xstilts.results.primary import Cells, PrimaryRow, unanswered
+from xstilts.results.primary_table import collapse_notes
+from xstilts.results.words import cell_relation, p_value, plural, span
+from xstilts.spec import Analysis
+from xstilts.spec.fields import BASELINE
+
+LEVEL = 0.05  # of the corrected p-value
+NAMED = 3  # so many contrasts of a measure are told one by one
+
+MEASURES = {
+    "meanZeroShot": "the mean over the languages other than English",
+    "transferGap": "the transfer gap",
+    "worstLanguage": "the score in the language that is worst for none",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Sentences that answer, and sentences that say how far."""
+
+    sentences: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def answer(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> Answer:
+    """What the primary rows say; why there are none where there are none."""
+    whole = [row for row in rows if row.cells is Cells.ALL]
+    if not whole:
+        return Answer((f"No answer yet: {_why_not(results, analysis)}.",), tuple(_partial(results)))
+    sentences = [sentence for group in _groups(whole) for sentence in _measure_sentences(group)]
+    return Answer(tuple(sentences), tuple(_limits(rows, whole, results)))
+
+
+def _groups(rows: Sequence[PrimaryRow]) -> list[list[PrimaryRow]]:
+    """The rows of one question each: target, models and measure."""
+    found: dict[tuple[str, str, str | None, str], list[PrimaryRow]] = {}
+    for row in rows:
+        found.setdefault((row.target, row.model, row.reference, row.measure), []).append(row)
+    return list(found.values())
+
+
+def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
+    first = rows[0]
+    about = f"On {first.target}, {MEASURES[first.measure]}"
+    if len(rows) <= NAMED:
+        for row in rows:
+            yield f"{about} {_changed(row)} ({_how_sure(row)})."
+        return
+    sure = [row for row in rows if _is_sure(row)]
+    against = f"differs between {first.model} and {first.reference}" if first.reference else "differs from 0"
+    told = "; ".join(f"{row.intermediate} {_short(row)}" for row in sure) or (
+        f"the largest is {_short(largest := max(rows, key=lambda row: abs(row.points.estimate)))} after {largest.intermediate}"
+    )
+    what = "the effect of the intermediate on" if first.reference else "the change of"
+    yield (
+        f"On {first.target}, {what} {MEASURES[first.measure]} {against} with a corrected p below {LEVEL} after "
+        f"{len(sure)} of {len(rows)} intermediates: {told}."
+    )
+
+
+def _changed(row: PrimaryRow) -> str:
+    size = abs(row.points.estimate)
+    if row.reference is None:
+        if round(size, 2) == 0:
+            return f"of {row.model} is the same after {row.intermediate} as without it"
+        word = "higher" if row.points.estimate > 0 else "lower"
+        return f"of {row.model} is {size:.2f} points {word} after {row.intermediate} than without it"
+    if round(size, 2) == 0:
+        return f"changes as much for {row.model} as for {row.reference} after {row.intermediate}"
+    word = "more" if row.points.estimate > 0 else "less"
+    return f"changes by {size:.2f} points {word} for {row.model} than for {row.reference} after {row.intermediate}"
+
+
+def _how_sure(row: PrimaryRow) -> str:
+    if not row.points.known:
+        return "no interval: one or two seeds, and nothing known of single items"
+    said = f"95 % interval {span(row.points.low, row.points.high, 2)}, corrected p {p_value(row.adjusted)}"
+    if not row.points.covers_seeds:
+        return f"{said}, over the choice of test items alone: {_trainings(row)}"
+    return said if _is_sure(row) else f"{said}: a difference of 0 is not ruled out"
+
+
+def _trainings(row: PrimaryRow) -> str:
+    seeds = max(row.seeds)
+    return f"{plural(seeds, 'seed')} cannot tell it from the noise of training"
+
+
+def _short(row: PrimaryRow) -> str:
+    if not row.points.known:
+        return f"{row.points.estimate:+z.2f}"
+    return f"{row.points.estimate:+z.2f} ({span(row.points.low, row.points.high, 2)})"
+
+
+def _is_sure(row: PrimaryRow) -> bool:
+    """Whether a difference holds against seeds and correction: never with seeds that an interval does not cover."""
+    return row.points.covers_seeds and row.adjusted < LEVEL
+
+
+def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Results) -> Iterator[str]:
+    yield from _partial(results)
+    if any(not row.points.covers_seeds for row in whole):
+        yield "With fewer than three seeds a model, no interval covers what other trainings would have given."
+    if any(not row.points.covers_items and row.points.known for row in whole):
+        yield "Where items are not simply right or wrong, intervals cover the seeds and not the choice of test items."
+    detectable = [row.detectable for row in whole if row.points.known]
+    if detectable:
+        low, high = min(detectable), max(detectable)
+        sizes = f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"
+        yield f"A true difference smaller than {sizes} points would more often than one time in five not have been found."
+    yield from _without_flagged(rows, whole, results)
+    yield from collapse_notes(Measured(results))
+    targets = list(dict.fromkeys(row.target for row in whole))
+    yield f"It is an answer for {', '.join(targets)} and the models {', '.join(results.models)}, and for no other task or model."
+
+
+def _without_flagged(
+    rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Results
+) -> Iterator[str]:
+    flagged = [
+        f"{name} on {target} ({words})"
+        for name, target in dict.fromkeys((row.intermediate, row.target) for row in whole)
+        if (words := cell_relation(results, name, target))
+    ]
+    if not flagged:
+        return
+    without = [row for row in rows if row.cells is Cells.UNRELATED]
+    yield (
+        f"Not only the effect of another skill: {'; '.join(flagged)}. Without these cells "
+        + (
+            f"{sum(map(_is_sure, without))} of {plural(len(without), 'contrast')} have a corrected p below {LEVEL}, with "
+            f"them {sum(map(_is_sure, whole))} of {len(whole)}."
+            if without
+            else "nothing is left."
+        )
+    )
+
+
+def _partial(results: Results) -> Iterator[str]:
+    if results.partial:
+        yield f"Partial: {plural(len(results.missing), 'planned evaluation')} without scores; what follows is over the others."
+
+
+def _why_not(results: Results, analysis: Analysis) -> str:
+    if not results.rows:
+        return "no evaluation has scores"
+    if BASELINE not in results.intermediates:
+        return "the experiment has no none to compare with"
+    reasons = unanswered(results, analysis)
+    return reasons[0].reason if reasons else "the experiment has no intermediate"
