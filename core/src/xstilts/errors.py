@@ -8,6 +8,7 @@ from dataclasses import dataclass
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 42
 EXIT_INVALID = 64
+EXIT_SIGNALLED = 130  # as shells have it for Ctrl-C
 
 
 @dataclass(frozen=True)

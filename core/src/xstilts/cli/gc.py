@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.opening import NamespaceOption, StoreOption
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.errors import Problem, SpecError
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import Plan
@@ -25,6 +26,7 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """List what the store holds and none of the given experiments needs, with sizes; with --yes, remove it.
 
@@ -47,9 +49,14 @@ def gc(
         inputs |= _inputs(planned)
     unneeded = opened.unneeded(keys, inputs, datetime.now(UTC))
     for item in unneeded:
-        typer.echo(f"{item.kind:<10}  {_size(item.size):>9}  {item.name}")
+        if output is Output.TEXT:
+            typer.echo(f"{item.kind:<10}  {_size(item.size):>9}  {item.name}")
         if yes:
             opened.discard(item)
+    if output is Output.JSON:
+        items = [{"kind": str(item.kind), "name": item.name, "bytes": item.size} for item in unneeded]
+        print_json({"removed": yes, "items": items})
+        return
     total = f"{len(unneeded)} item{'' if len(unneeded) == 1 else 's'}, {_size(sum(item.size for item in unneeded))}"
     if not unneeded:
         typer.echo("everything in the store is needed")

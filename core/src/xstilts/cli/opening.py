@@ -12,7 +12,7 @@ from xstilts.spec import Experiment, load_experiment
 from xstilts.store import Store, store_root
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(help="The experiment: a TransferExperiment manifest in YAML.")
+    Path, typer.Argument(metavar="FILE", help="The experiment: a TransferExperiment manifest in YAML.")
 ]
 StoreOption = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.opening import NamespaceOption, StoreOption, open_experiment
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.errors import EXIT_FAILED, Problem, SpecError
 from xstilts.pinning import find_pins
 from xstilts.pinning import pin as pin_text
@@ -17,13 +18,16 @@ from xstilts.spec.reading import read_text
 
 
 def pin(
-    file: Annotated[Path, typer.Argument(help="The experiment file; it is rewritten in place.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The experiment file; it is rewritten in place.")
+    ],
     *,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 1 where something is not pinned.")
     ] = False,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Pin an experiment file: hub commits and store digests are written into it, all else stays as it is.
 
@@ -44,11 +48,15 @@ def pin(
         pinned, pins = pin_text(text, str(file), file.parent, opened)
         if pins:
             _replace(file.resolve(), pinned)
-    for one in pins:
-        typer.echo(f"{one.field}: {one.value or 'not pinned'} ({one.what})")
-    if not pins:
-        typer.echo(f"{file}: everything is pinned")
-    elif check:
+    if output is Output.JSON:
+        said = [{"field": one.field, "what": one.what, "value": one.value} for one in pins]
+        print_json({"file": str(file), "pinned": not (check and pins), "pins": said})
+    else:
+        for one in pins:
+            typer.echo(f"{one.field}: {one.value or 'not pinned'} ({one.what})")
+        if not pins:
+            typer.echo(f"{file}: everything is pinned")
+    if pins and check:
         raise typer.Exit(EXIT_FAILED)
 
 

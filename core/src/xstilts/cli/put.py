@@ -8,15 +8,20 @@ from typing import Annotated
 import typer
 
 from xstilts.cli.opening import NamespaceOption, StoreOption
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.store import Store, store_root
 
 
 def put(
-    name: Annotated[str, typer.Argument(help="What the input is called: letters, digits, '.', '_' and '-'.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="What the input is called: letters, digits, '.', '_' and '-'."),
+    ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder with its files.")],
     *,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Put a folder (a model's checkpoint, or a task's files) into the store, and print what to name it by.
 
@@ -28,4 +33,8 @@ def put(
       xstilts put my-model ./checkpoint
       xstilts put my-task ./data --store s3://bucket/experiments -n team-a
     """  # noqa: D301 - `\b` keeps the lines below it as they are
-    typer.echo(Store.open(store_root(store), namespace or "default").put(name, folder))
+    reference = Store.open(store_root(store), namespace or "default").put(name, folder)
+    if output is Output.JSON:
+        print_json({"name": name, "reference": str(reference), "digest": reference.digest})
+    else:
+        typer.echo(reference)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
+from xstilts.cli.opening import ExperimentFile, NamespaceOption, Opened, StoreOption, open_experiment
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.results import print_table
-from xstilts.errors import EXIT_FAILED
-from xstilts.local.display import duration
+from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED
 from xstilts.local.ignored import ignored_fields
+from xstilts.local.place import LocalPlace
+from xstilts.local.record import Recorder, RunRecord
 from xstilts.local.report import write_report
 from xstilts.local.run import Ended, LocalRun
 from xstilts.results import gather, summary_table
-
-EXIT_SIGNALLED = 130  # as shells have it for Ctrl-C
+from xstilts.standing import duration
 
 
 def run(
@@ -29,6 +32,7 @@ def run(
         int, typer.Option(min=1, help="So many stages at once, each with spec.resources.cpu threads.")
     ] = 1,
     results: Annotated[Path, typer.Option(help="Folder for the report and the logs.")] = Path("results"),
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Run an experiment on this machine: what the store holds already is not run again.
 
@@ -47,10 +51,14 @@ def run(
     for field in ignored_fields(experiment):
         console.print(f"{field} is for a cluster and is ignored here", markup=False, highlight=False)
     folder = results / experiment.metadata.name
-    local = LocalRun(opened.store, opened.root, console=console, folder=folder)
-    ended = local.run(experiment, file.parent, parallelism=parallelism)
-    if not ended.interrupted:
-        page = write_report(ended, opened.store, folder)
+    with Recorder(folder, _record(opened, file, parallelism)) as recorder:
+        local = LocalRun(opened.store, opened.root, console=console, folder=folder, recorder=recorder)
+        ended = local.run(experiment, file.parent, parallelism=parallelism)
+    page = None if ended.interrupted else write_report(ended, opened.store, folder)
+    if output is Output.JSON:
+        standing = LocalPlace(results).standing(experiment.metadata.name)
+        print_json(standing.to_json(stages=True) | {"report": str(page) if page else None})
+    elif page:
         print_table(summary_table(gather(ended.experiment, ended.plan, opened.store)))
         typer.echo(f"report: {page}")
     _tell(ended, console)
@@ -58,6 +66,19 @@ def run(
         raise typer.Exit(EXIT_SIGNALLED)
     if not ended.complete:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _record(opened: Opened, file: Path, parallelism: int) -> RunRecord:
+    metadata = opened.experiment.metadata
+    return RunRecord(
+        name=metadata.name,
+        namespace=metadata.namespace or "default",
+        file=str(file.absolute()),
+        store=opened.root if "://" in opened.root else str(Path(opened.root).absolute()),
+        parallelism=parallelism,
+        pid=os.getpid(),
+        started=time.time(),
+    )
 
 
 def _tell(ended: Ended, console: Console) -> None:

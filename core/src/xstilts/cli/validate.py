@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from typing import Annotated
 
 import typer
 
 from xstilts.cli.opening import ExperimentFile
+from xstilts.cli.output import Output, OutputOption
 from xstilts.errors import SpecError
 from xstilts.spec import Experiment, load_experiment
 
 
-class Output(StrEnum):
-    """How the answer is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def validate(
     file: ExperimentFile,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Check an experiment file, and show all of its problems at once.
 

@@ -13,15 +13,9 @@ from rich.progress import Progress as Bars
 from xstilts.local.process import Outcome, Progress
 from xstilts.local.schedule import State
 from xstilts.stage import Stage
+from xstilts.standing import duration
 
 LINE_EVERY_PERCENT = 25  # a plain log gets a line for each quarter of a stage, not for each step
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `1:02:03` or `2:03`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 class PlainDisplay:

@@ -118,4 +118,9 @@ class Executor:
 
 def log_file(folder: Path, stage: Stage) -> Path:
     """Where a stage's output goes: one file a stage, attempts one after the other."""
-    return folder / "logs" / f"{stage.kind}-{stage.key[:12]}.log"
+    return folder / "logs" / log_name(stage.kind, stage.key)
+
+
+def log_name(kind: str, key: str) -> str:
+    """What the log of a stage of this kind and key is called."""
+    return f"{kind}-{key[:12]}.log"

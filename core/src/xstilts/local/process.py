@@ -37,6 +37,16 @@ class Outcome:
     result: Result | None
     seconds: float
 
+    @property
+    def error(self) -> str:
+        """Why it failed, if it did."""
+        if self.result is not None and self.result.error is not None:
+            error = self.result.error
+            return f"{error.field}: {error.message}" if error.field else error.message
+        if self.exit_code < 0:
+            return f"its process was ended by signal {-self.exit_code}"
+        return f"its process ended with exit code {self.exit_code} and no result"
+
 
 class StageProcess:
     """`python -m xstilts_trainer STAGE.json` with its log, its progress file and its result.

@@ -14,6 +14,7 @@ from xstilts.local.display import make_display
 from xstilts.local.executor import Executor, Run, log_file
 from xstilts.local.inputs import pin_inputs
 from xstilts.local.process import Outcome, StageProcess, last_lines
+from xstilts.local.record import Recorder
 from xstilts.local.schedule import GOOD, State, required
 from xstilts.local.titles import title
 from xstilts.plan import Plan, plan
@@ -77,13 +78,16 @@ class Ended:
 
 
 class LocalRun:
-    """Runs experiments against one store, telling a console."""
+    """Runs experiments against one store, telling a console, and whoever reads the recorder's file."""
 
-    def __init__(self, store: Store, root: str, *, console: Console, folder: Path) -> None:
+    def __init__(
+        self, store: Store, root: str, *, console: Console, folder: Path, recorder: Recorder | None = None
+    ) -> None:
         self._store = store
         self._root = root
         self._console = console
         self._folder = folder
+        self._recorder = recorder
 
     def run(self, experiment: Experiment, base: Path, *, parallelism: int) -> Ended:
         """Run what is missing of an experiment; plain paths in it are relative to `base`.
@@ -105,6 +109,8 @@ class LocalRun:
             outcomes |= run.outcomes
             if run.interrupted or not self._lost_parents(stages, run):
                 break
+        if self._recorder:
+            self._recorder.settle(run.states, interrupted=run.interrupted)
         return Ended(
             experiment=experiment,
             plan=planned,
@@ -127,6 +133,8 @@ class LocalRun:
             highlight=False,
         )
         titles = {one.key: title(one) for one in planned.stages}
+        if self._recorder:
+            self._recorder.begin(stages, titles, states)
         with make_display(self._console, titles, len(wanted)) as display:
             executor = Executor(
                 lambda stage: StageProcess(
@@ -137,7 +145,7 @@ class LocalRun:
                     log=log_file(self._folder, stage),
                 ),
                 parallelism=parallelism,
-                observer=display,
+                observer=self._recorder.watching(display) if self._recorder else display,
             )
             return asyncio.run(executor.run(stages, states))
 
@@ -155,13 +163,4 @@ class LocalRun:
             if state is State.FAILED:
                 one = planned.by_key[key]
                 log = log_file(self._folder, one.stage)
-                yield Failure(title(one), _reason(run.outcomes[key]), log, tuple(last_lines(log)))
-
-
-def _reason(outcome: Outcome) -> str:
-    if outcome.result is not None and outcome.result.error is not None:
-        error = outcome.result.error
-        return f"{error.field}: {error.message}" if error.field else error.message
-    if outcome.exit_code < 0:
-        return f"its process was ended by signal {-outcome.exit_code}"
-    return f"its process ended with exit code {outcome.exit_code} and no result"
+                yield Failure(title(one), run.outcomes[key].error, log, tuple(last_lines(log)))

@@ -1,0 +1,84 @@
+"""How commands print: the same forms everywhere, colour only on a terminal, and rows that line up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from xstilts.standing import State
+
+STYLES: Final = {
+    **{state.value: style for states, style in (
+        ((State.SUCCEEDED, State.CACHED), "green"),
+        ((State.RUNNING,), "cyan"),
+        ((State.QUEUED, State.WAITING, State.INTERRUPTED), "yellow"),
+        ((State.FAILED, State.BLOCKED), "red"),
+    ) for state in states},
+    "Completed": "green",
+    "PartlyFailed": "red",
+    "Suspended": "yellow",
+    "ok": "green",
+    "warning": "yellow",
+    "FAILED": "red",
+}  # fmt: skip
+ABSENT: Final = "-"
+
+
+class Output(StrEnum):
+    """How the answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def say(console: Console, line: str, style: str = "") -> None:
+    """A line as it is: nothing in it is markup, and it is not broken."""
+    console.print(Text(line, style), soft_wrap=True, highlight=False)
+
+
+def lines(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Text]:
+    """Rows below their titles, in columns two spaces apart. On a terminal the last column is cut where its width ends."""
+    table = [[*titles], *([_plain(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(row[index]) for row in table) for index in range(len(titles))]
+    if console.is_terminal:
+        room = console.width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(8, room))
+    made = []
+    for number, row in enumerate(table):
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            last = index == len(row) - 1
+            shown = _cut(cell, width) if last else set_cell_size(cell, width) + "  "
+            text.append(shown, "bold" if number == 0 else STYLES.get(cell, ""))
+        text.rstrip()
+        made.append(text)
+    return made
+
+
+def print_rows(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print `lines`."""
+    for line in lines(console, titles, rows):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _plain(cell: str) -> str:
+    return " ".join(cell.split()) or ABSENT
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…"

@@ -1,0 +1,173 @@
+"""What a local run leaves for other terminals: results/NAME/run.json, written anew with every change, whole or not at all.
+
+Whether its process is alive is known by the lock beside it, which dies with it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError
+
+from xstilts.local.executor import Observer
+from xstilts.local.process import Outcome, Progress
+from xstilts.local.schedule import State
+from xstilts.model import Model
+from xstilts.stage import Stage
+
+RECORD: Final = "run.json"
+_LOCK: Final = ".run.lock"
+_EVERY_SECONDS: Final = 1.0  # progress alone is written no more often
+
+
+class StageRecord(Model):
+    """A stage of a run: what it is, where it stands, and how it ended."""
+
+    key: str
+    kind: str
+    title: str
+    state: State
+    percent: int | None = None
+    eta_seconds: int | None = None
+    scores: Mapping[str, Mapping[str, Mapping[str, str]]] = Field(default_factory=dict)
+    error: str = ""
+
+
+class RunRecord(Model):
+    """A run of an experiment on this machine. Times are seconds since 1970."""
+
+    record_version: Literal[1] = 1
+    name: str
+    namespace: str
+    file: str
+    store: str
+    parallelism: int
+    pid: int
+    started: float
+    ended: float | None = None
+    interrupted: bool = False
+    stages: tuple[StageRecord, ...] = ()
+
+
+class Recorder:
+    """Keeps the record of one run while its block is left; tells `observer` the same.
+
+    Where another process records a run of this name, this one records nothing.
+    """
+
+    def __init__(self, folder: Path, record: RunRecord) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / RECORD
+        self._lock = FileLock(folder / _LOCK)
+        self._record = record
+        self._stages: dict[str, StageRecord] = {}
+        self._written = 0.0
+        self.recording = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=1)  # a reader may hold it for a moment
+        except Timeout:
+            return self
+        self.recording = True
+        self._write()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.recording:
+            interrupted = self._record.interrupted or kind is not None
+            self._record = self._record.model_copy(update={"ended": time.time(), "interrupted": interrupted})
+            self._write()
+            self._lock.release()
+
+    def begin(self, stages: Sequence[Stage], titles: Mapping[str, str], states: Mapping[str, State]) -> None:
+        """Say which stages there are, and where they stand."""
+        self._stages = {
+            stage.key: StageRecord(
+                key=stage.key, kind=stage.kind, title=titles[stage.key], state=states[stage.key]
+            )
+            for stage in stages
+            if stage.key in states
+        }
+        self._write()
+
+    def settle(self, states: Mapping[str, State], *, interrupted: bool) -> None:
+        """Say where they stand in the end."""
+        for key, one in self._stages.items():
+            if key in states:
+                self._stages[key] = one.model_copy(update={"state": states[key]})
+        self._record = self._record.model_copy(update={"interrupted": interrupted})
+        self._write()
+
+    def watching(self, observer: Observer) -> Observer:
+        """An observer that records what it is told, and passes it on."""
+        return _Recording(self, observer)
+
+    def update(self, key: str, *, at_once: bool = True, **changes: object) -> None:
+        """Change what is said of a stage."""
+        self._stages[key] = self._stages[key].model_copy(update=changes)
+        if at_once or time.monotonic() - self._written > _EVERY_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if not self.recording:
+            return
+        self._written = time.monotonic()
+        record = self._record.model_copy(update={"stages": tuple(self._stages.values())})
+        partial = self._file.with_name(f".{RECORD}.{os.getpid()}")
+        partial.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self._file)
+
+
+class _Recording:
+    def __init__(self, recorder: Recorder, observer: Observer) -> None:
+        self._recorder = recorder
+        self._observer = observer
+
+    def started(self, stage: Stage) -> None:
+        """See Observer."""
+        self._recorder.update(stage.key, state=State.RUNNING)
+        self._observer.started(stage)
+
+    def progressed(self, stage: Stage, progress: Progress) -> None:
+        """See Observer."""
+        self._recorder.update(
+            stage.key, at_once=False, percent=progress.percent, eta_seconds=progress.eta_seconds
+        )
+        self._observer.progressed(stage, progress)
+
+    def ended(self, stage: Stage, state: State, outcome: Outcome) -> None:
+        """See Observer."""
+        error = outcome.error if state is State.FAILED else ""
+        scores = outcome.result.scores if outcome.result else {}
+        self._recorder.update(stage.key, state=state, scores=scores, error=error, eta_seconds=None)
+        self._observer.ended(stage, state, outcome)
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record of a run in `folder`; None where there is none that this version can read."""
+    try:
+        return RunRecord.model_validate_json((folder / RECORD).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether the run that a record in `folder` tells of is under way."""
+    if not (folder / _LOCK).exists():
+        return False
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
