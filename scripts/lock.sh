@@ -9,7 +9,7 @@ compile() { # OUTPUT SOURCE...
     .tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-package xstilts --no-emit-package xstilts-operator --no-emit-package xstilts-trainer "$@" -o "locks/$output"
 }
-compile dev.txt core/pyproject.toml operator/pyproject.toml trainer/pyproject.toml --extra s3 \
+compile dev.txt core/pyproject.toml operator/pyproject.toml trainer/pyproject.toml --extra s3 --extra cluster --extra notebook \
     --group pyproject.toml:dev --group pyproject.toml:quickstart
 for distribution in core operator trainer; do
     compile "$distribution.txt" "$distribution/pyproject.toml" -c locks/dev.txt

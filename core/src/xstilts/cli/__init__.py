@@ -11,21 +11,32 @@ from typing import Annotated
 
 import typer
 
+from xstilts.cli.compare import compare_experiments
+from xstilts.cli.doctor import doctor
 from xstilts.cli.errors import CommandGroup
+from xstilts.cli.explain import explain
+from xstilts.cli.export import export
 from xstilts.cli.gc import gc
+from xstilts.cli.init import init
+from xstilts.cli.listing import list_experiments
+from xstilts.cli.logs import logs
 from xstilts.cli.pin import pin
 from xstilts.cli.plan import plan
+from xstilts.cli.plugin import program_name
 from xstilts.cli.put import put
 from xstilts.cli.results import results
 from xstilts.cli.run import run
 from xstilts.cli.score import score
+from xstilts.cli.submit import submit
+from xstilts.cli.suspend import resume, retry, suspend
 from xstilts.cli.validate import validate
+from xstilts.cli.watch import watch
 
 app = typer.Typer(
     name="xstilts",
     cls=CommandGroup,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     rich_markup_mode=None,  # plain text: the same in a terminal, a log and a manual
     pretty_exceptions_enable=False,
 )
@@ -55,16 +66,28 @@ def _xstilts(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
 
 
-app.command()(gc)
-app.command()(pin)
-app.command()(plan)
-app.command()(put)
-app.command()(results)
-app.command()(run)
-app.command()(score)
+app.command()(init)
 app.command()(validate)
+app.command()(plan)
+app.command()(run)
+app.command()(submit)
+app.command("list")(list_experiments)
+app.command()(watch)
+app.command()(explain)
+app.command()(logs)
+app.command()(results)
+app.command("compare")(compare_experiments)
+app.command()(export)
+app.command()(suspend)
+app.command()(resume)
+app.command()(retry)
+app.command()(put)
+app.command()(pin)
+app.command()(gc)
+app.command()(score)
+app.command()(doctor)
 
 
 def main() -> None:
-    """The `xstilts` program."""
-    app()
+    """The program: `xstilts`, or `kubectl xstilts`."""
+    app(prog_name=program_name())

@@ -1,4 +1,4 @@
-"""`xstilts results`: the table of an experiment, from what its evaluations have left in the store."""
+"""`xstilts results`: the table of an experiment, from what its evaluations have left."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xstilts.cli.opening import ExperimentFile, NamespaceOption, StoreOption, open_experiment
-from xstilts.local.inputs import pin_inputs
-from xstilts.plan import plan
-from xstilts.results import gather, summary_table
+from xstilts.cli.loaded import load
+from xstilts.cli.opening import StoreOption
+from xstilts.cli.places import (
+    RESULTS,
+    ClusterOption,
+    ContextOption,
+    KubeconfigOption,
+    NamespaceOption,
+    ResultsOption,
+    Target,
+    Where,
+)
+from xstilts.results import summary_table
+from xstilts.results.intervals import interval_table
+from xstilts.results.pivot import pivot_tables
 from xstilts.results.primary import primary
 from xstilts.results.primary_table import primary_table
 from xstilts.results.table import Table
@@ -30,30 +41,42 @@ class Format(StrEnum):
 
 
 def results(
-    file: ExperimentFile,
+    target: Target,
     *,
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the results.")] = Format.TABLE,
+    pivot: Annotated[
+        bool, typer.Option("--pivot", help="A row a language, a column an intermediate.")
+    ] = False,
+    ci: Annotated[bool, typer.Option("--ci", help="95 % intervals over seeds, instead of ±.")] = False,
     store: StoreOption = None,
+    cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Show an experiment's results, as far as its evaluations are done.
 
-    A second table has the primary answer that the file fixes (spec.analysis), where items are right or wrong.
     The table has a row a model, intermediate and target, over languages and seeds; `-o csv` has every single number,
-    and `-o json` both. While evaluations are missing, the title says partial and the notes name them.
+    and `-o json` both. A second table has the primary answer that the file fixes (spec.analysis), where items are right
+    or wrong. While evaluations are missing, the title says partial and the notes name them. Those of a cluster come
+    from its stages' statuses, without the primary answer; with --store they come from its store, with it.
 
     \b
     Examples:
       xstilts results experiment.yaml
+      xstilts results my-experiment --pivot --ci
       xstilts results experiment.yaml -o csv > scores.csv
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
-    opened = open_experiment(file, store, namespace)
-    experiment = pin_inputs(opened.experiment, file.parent, opened.store, put=False)
-    found = gather(experiment, plan(experiment), opened.store)
-    answer = primary(found, experiment.spec.analysis)
-    tables = [summary_table(found)]
-    if answer:
-        tables.append(primary_table(answer, found, experiment.spec.analysis))
+    loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
+    found, analysis = loaded.results, loaded.experiment.spec.analysis
+    answer = primary(found, analysis)
+    if pivot:
+        tables = pivot_tables(found, ci=ci)
+    else:
+        tables = [interval_table(found) if ci else summary_table(found)]
+        if answer:
+            tables.append(primary_table(answer, found, analysis))
     match output:
         case Format.TABLE:
             for table in tables:

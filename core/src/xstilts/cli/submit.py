@@ -1,0 +1,154 @@
+"""`xstilts submit`: give an experiment to a cluster, after saying what that will run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from xstilts.cli.opening import ExperimentFile
+from xstilts.cli.output import Output, OutputOption, print_json, say
+from xstilts.cli.places import ContextOption, KubeconfigOption, NamespaceOption, Where
+from xstilts.cluster.client import NotFoundError, Object
+from xstilts.cluster.place import ClusterPlace
+from xstilts.errors import EXIT_FAILED, Problem, UserError
+from xstilts.plan import Plan
+from xstilts.plan import plan as plan_experiment
+from xstilts.plan.show import unpinned_warning
+from xstilts.spec import Experiment, load_experiment
+from xstilts.spec.document import parse_document
+from xstilts.spec.reading import read_text
+from xstilts.stage import Kind
+
+
+def submit(
+    file: ExperimentFile,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Change the experiment of this name to the file.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Have the cluster check it, and change nothing.")
+    ] = False,
+    output: OutputOption = Output.TEXT,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
+) -> None:
+    """Submit an experiment to a cluster: shows what will run, and asks before it does.
+
+    The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
+    may only grow, and parallelism, budget, queue, resources and deadlines may change.
+
+    \b
+    Examples:
+      xstilts submit experiment.yaml
+      xstilts submit experiment.yaml --edit --yes -n team-a
+    """  # noqa: D301 - `\b` keeps the lines below it as they are
+    experiment = load_experiment(file)
+    planned = plan_experiment(experiment)
+    place = Where(True, namespace, context, kubeconfig).on_cluster(experiment.metadata.namespace)
+    manifest = _manifest(file, place.namespace)
+    action = _checked(place, experiment, manifest, edit=edit)
+    new = _new(planned, place.finished_keys(experiment.spec.store.name))
+    if not dry_run and action != "unchanged":
+        console = Console(stderr=True)
+        for line in _summary(experiment, planned, new, place):
+            say(console, line)
+        if not yes:
+            _ask(output)
+        if action == "created":
+            place.create(manifest)
+        else:
+            place.replace_spec(manifest)
+    _tell(output, experiment, place, "checked" if dry_run else action, new)
+
+
+def _manifest(file: Path, namespace: str) -> Object:
+    """What the file says, as it says it, in that namespace."""
+    value = parse_document(read_text(file), str(file)).value
+    return {**value, "metadata": {**value["metadata"], "namespace": namespace}}
+
+
+def _checked(place: ClusterPlace, experiment: Experiment, manifest: Object, *, edit: bool) -> str:
+    """What submitting will have done; the cluster has checked it."""
+    name = manifest["metadata"]["name"]
+    try:
+        place.get(name)
+    except NotFoundError:
+        if edit:
+            raise
+        place.create(manifest, dry_run=True)
+        return "created"
+    if not edit:
+        if place.spec(name).spec == experiment.spec:
+            return "unchanged"
+        problem = f"must be a new name in {place.words}, or come with --edit: an experiment of this name is there and is another"
+        raise UserError(Problem(f"metadata.name {name}", problem))
+    return "changed" if place.replace_spec(manifest, dry_run=True) else "unchanged"
+
+
+def _new(planned: Plan, finished: frozenset[str]) -> dict[str, int]:
+    """How many stages of each kind are to be run; of a stage that is not pinned nothing is known before it is there."""
+    counts: dict[str, int] = {}
+    for one in planned.stages:
+        if one.key not in finished and one.stage.kind is not Kind.REPORT:
+            counts[one.stage.kind.value] = counts.get(one.stage.kind.value, 0) + 1
+    return counts
+
+
+def _summary(experiment: Experiment, planned: Plan, new: dict[str, int], place: ClusterPlace) -> list[str]:
+    spec = experiment.spec
+    words = {Kind.PREPARE: "preparation", Kind.TRAIN: "training", Kind.EVALUATE: "evaluation"}
+    counted = [
+        f"{new[kind]} {word}{'' if new[kind] == 1 else 's'}" for kind, word in words.items() if kind in new
+    ]
+    total = sum(one.stage.kind is not Kind.REPORT for one in planned.stages)
+    left = total - sum(new.values())
+    gpus, nodes = spec.resources.gpus, spec.resources.nodes
+    limits = [
+        f"at most {spec.parallelism} stages at once"
+        if spec.parallelism
+        else "as many stages at once as are ready",
+        f"{gpus * nodes} GPU{'' if gpus * nodes == 1 else 's'} a stage" if gpus else "CPUs alone",
+        f"at most {spec.budget.gpu_hours} GPU-hours" if spec.budget else "no budget (spec.budget.gpuHours)",
+        f"queue {spec.queue_name}" if spec.queue_name else "no queue",
+    ]
+    lines = [
+        f"{experiment.metadata.name} for {place.words}",
+        f"  runs   {', '.join(counted) or 'nothing'}; {left} of {total} stages are done already",
+        f"  with   {', '.join(limits)}",
+    ]
+    warning = unpinned_warning(planned)
+    return [*lines, *([f"  {warning}"] if warning else [])]
+
+
+def _ask(output: Output) -> None:
+    if output is Output.JSON or not sys.stdin.isatty():
+        raise typer.BadParameter("nobody can be asked here, so it must be said", param_hint="--yes")
+    if not typer.confirm("Submit it?", err=True):
+        typer.echo("nothing was submitted", err=True)
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _tell(
+    output: Output, experiment: Experiment, place: ClusterPlace, action: str, new: dict[str, int]
+) -> None:
+    name = experiment.metadata.name
+    if output is Output.JSON:
+        document = {
+            "name": name,
+            "namespace": place.namespace,
+            "place": place.words,
+            "action": action,
+            "runs": new,
+        }
+        print_json(document)
+        return
+    typer.echo(f"{name} ({place.words}): {action}")
+    if action in {"created", "changed"}:
+        typer.echo(f"xstilts watch {name} --cluster -n {place.namespace}")

@@ -1,0 +1,126 @@
+"""Two experiments beside each other: what both have scored, and in what their files differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from xstilts.catalogue import ENGLISH
+from xstilts.results.main import ABSENT, Names, by_seeds, main_scores, shown
+from xstilts.results.rows import Results
+from xstilts.results.table import Column, Table
+from xstilts.spec import Experiment
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A model, intermediate and target that both have, over the languages that both have.
+
+    Attributes:
+        first, second: the score (the mean over those languages), a number a seed.
+        zero_shot: the difference of the means over the languages that are not English; None where there are none.
+        languages: how many.
+    """
+
+    model: str
+    intermediate: str
+    target: str
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    zero_shot: float | None
+    languages: int
+
+    @property
+    def difference(self) -> float:
+        """The second's mean less the first's."""
+        return fmean(self.second) - fmean(self.first)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `-o json` has it."""
+        return asdict(self) | {"difference": self.difference}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Attributes: rows; only: for each of the two what it alone has scored; fields: path, first's, second's value."""
+
+    rows: tuple[ComparedRow, ...]
+    only: tuple[tuple[Names, ...], tuple[Names, ...]]
+    fields: tuple[tuple[str, Any, Any], ...]
+
+
+def compare(first: tuple[Experiment, Results], second: tuple[Experiment, Results]) -> Compared:
+    """Compare by the names of models, intermediates and targets."""
+    scores = [by_seeds(main_scores(results)) for _, results in (first, second)]
+    common = [names for names in scores[0] if names in scores[1]]
+    rows = (_row(names, scores[0][names], scores[1][names]) for names in common)
+    return Compared(
+        rows=tuple(row for row in rows if row is not None),
+        only=(
+            tuple(names for names in scores[0] if names not in scores[1]),
+            tuple(names for names in scores[1] if names not in scores[0]),
+        ),
+        fields=tuple(_differences("spec", *(_plain(experiment) for experiment, _ in (first, second)))),
+    )
+
+
+def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
+    """As `summary_table` shows the scores."""
+    columns: tuple[Column[ComparedRow], ...] = (
+        Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+        Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+        Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
+        Column(names[0], lambda row: shown(row.first, ci=False), "its score"),
+        Column(names[1], lambda row: shown(row.second, ci=False), "its score"),
+        Column("difference", lambda row: f"{row.difference:+z.1f}", "the second's less the first's"),
+        Column("zero-shot difference", _zero_shot, "the same over the languages that are not English"),
+        Column("languages", lambda row: str(row.languages), "over how many"),
+        Column("seeds", lambda row: f"{len(row.first)} and {len(row.second)}", "of each"),
+    )
+    return Table(
+        title=f"{names[1]} against {names[0]}",
+        columns=columns,
+        rows=tuple(tuple(column.text(row) for column in columns) for row in compared.rows),
+        notes=("Scores are percent, over the languages that both have; described here, not tested.",),
+    )
+
+
+def _zero_shot(row: ComparedRow) -> str:
+    return ABSENT if row.zero_shot is None else f"{row.zero_shot:+z.1f}"
+
+
+def _row(names: Names, first: list[dict[str, float]], second: list[dict[str, float]]) -> ComparedRow | None:
+    languages = set.intersection(*(set(one) for one in (*first, *second)))
+    if not languages:
+        return None
+    others = languages - {ENGLISH}
+
+    def means(seeds: list[dict[str, float]], codes: set[str]) -> list[float]:
+        return [fmean(one[code] for code in sorted(codes)) for one in seeds]
+
+    zero_shot = fmean(means(second, others)) - fmean(means(first, others)) if others else None
+    return ComparedRow(
+        *names, tuple(means(first, languages)), tuple(means(second, languages)), zero_shot, len(languages)
+    )
+
+
+def _plain(experiment: Experiment) -> Any:
+    return experiment.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _differences(path: str, first: Any, second: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The fields that differ; entries of lists by their names where they have any."""
+    first, second = _named(first), _named(second)
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in dict.fromkeys((*first, *second)):
+            yield from _differences(f"{path}.{key}", first.get(key), second.get(key))
+    elif first != second:
+        yield path, first, second
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
+        return {one["name"]: one for one in value}
+    return value

@@ -1,0 +1,236 @@
+"""The commands that look at an experiment, on runs of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from xstilts.local.record import Recorder, RunRecord, is_alive, read_record
+from xstilts.local.schedule import State
+
+from .conftest import STAGES, write_run
+
+
+def test_list(invoke, tmp_path):
+    assert invoke("list", "--local").output == "no experiments: this machine\n"
+    write_run(tmp_path)
+    write_run(tmp_path, "whole", STAGES[:2])
+    listed = invoke("list")
+    assert listed.exit_code == 0
+    title, made, whole = listed.stdout.splitlines()
+    assert title.split() == ["NAME", "STATE", "DONE", "FAILED", "LEFT", "AGE", "BEST", "MESSAGE"]
+    assert made.split()[:4] == ["made", "PartlyFailed", "2/4", "1"]
+    assert whole.split()[:4] == ["whole", "Completed", "2/2", "-"]
+    assert "xnli accuracy 75.0" in whole
+    assert "--cluster lists those of the cluster" in listed.stderr
+
+
+def test_list_as_json(invoke, tmp_path):
+    write_run(tmp_path)
+    (one,) = json.loads(invoke("list", "-o", "json").stdout)
+    assert (one["name"], one["state"], one["succeeded"], one["failed"]) == ("made", "PartlyFailed", False, 1)
+    assert "stages" not in one
+
+
+def test_watch_ends_with_the_run_and_says_how(invoke, tmp_path):
+    write_run(tmp_path)
+    failed = invoke("watch", "made")
+    assert failed.exit_code == 1
+    assert "made (this machine): PartlyFailed" in failed.stdout
+    assert "Failed      train xnli after qqp on base, seed 1  data: must have rows" in failed.stdout
+    write_run(tmp_path, "whole", STAGES[:2])
+    assert invoke("watch", "whole").exit_code == 0
+
+
+def test_watch_once_shows_a_table_that_lines_up(invoke, tmp_path):
+    write_run(tmp_path)
+    shown = invoke("watch", "made", "--once").stdout.splitlines()
+    title = next(line for line in shown if line.startswith("STATE"))
+    rows = shown[shown.index(title) + 1 :]
+    assert [row.split()[0] for row in rows] == ["Failed", "Blocked", "Succeeded", "Succeeded"]
+    assert {row.index("xnli after") - row.index("train ") for row in rows if "train " in row} == {6}
+    assert len({re.search("train|evaluate", row).start() for row in rows}) == 1
+
+
+def test_watch_as_json_lines(invoke, tmp_path):
+    write_run(tmp_path, stages=STAGES[:2])
+    (line,) = invoke("watch", "made", "-o", "json").stdout.splitlines()
+    document = json.loads(line)
+    assert document["succeeded"] is True
+    assert [one["score"] for one in document["stages"]] == ["xnli accuracy 75.0", None]
+
+
+def test_explain_names_the_stage_the_reason_and_the_last_line(invoke, tmp_path):
+    write_run(tmp_path)
+    assert invoke("explain", "made").stdout.splitlines() == [
+        "made (this machine): PartlyFailed",
+        "  stage   train xnli after qqp on base, seed 1",
+        "  reason  data: must have rows",
+        "  log     no rows",
+        "  do      see `xstilts logs made`; mend it, then: xstilts retry made --failed",
+    ]
+    found = json.loads(invoke("explain", "made", "-o", "json").stdout)
+    assert (found["advancing"], found["log"]) == (False, "no rows")
+
+
+def test_explain_a_run_whose_process_was_killed(invoke, tmp_path):
+    running = (STAGES[0], STAGES[1].model_copy(update={"state": State.RUNNING, "scores": {}}))
+    write_run(tmp_path, stages=running, ended=None)
+    assert invoke("explain", "made").stdout.splitlines() == [
+        "made (this machine): Interrupted",
+        "  reason  it was stopped with 1 of 2 stages done",
+        "  do      xstilts resume made",
+    ]
+    assert "Interrupted" in invoke("watch", "made", "--once").stdout
+
+
+def test_logs(invoke, tmp_path):
+    write_run(tmp_path)
+    shown = invoke("logs", "made", "--tail", "2")
+    assert shown.stdout == "no rows\n\n"
+    assert shown.stderr == "train xnli after qqp on base, seed 1 (Failed, train-cccccccccccc)\n"
+    assert json.loads(invoke("logs", "made", "-o", "json").stdout)["lines"][0] == "begins"
+
+
+def test_logs_of_a_stage_that_is_not_there_or_has_none(invoke, tmp_path):
+    write_run(tmp_path)
+    other = invoke("logs", "made", "--stage", "pawsx")
+    assert other.exit_code == 64
+    assert other.stderr.startswith(
+        "error: --stage: must be a part of a stage's name or title, was 'pawsx' (there: "
+    )
+    silent = invoke("logs", "made", "--stage", "evaluate xnli after none")
+    assert silent.exit_code == 64
+    assert "must be there, are not: it is Succeeded" in silent.stderr
+
+
+def test_a_name_that_nobody_knows(invoke, tmp_path):
+    write_run(tmp_path)
+    unknown = invoke("explain", "nobody")
+    assert unknown.exit_code == 64
+    assert "must have been run on this machine or be on a cluster" in unknown.stderr
+    local = invoke("explain", "nobody", "--local")
+    assert local.stderr == (
+        "error: experiment nobody: must have been run on this machine, has no record in results (there: made)\n"
+    )
+
+
+def test_suspend_what_does_not_run_and_retry_what_has_not_failed(invoke, tmp_path):
+    write_run(tmp_path, "whole", STAGES[:2])
+    assert invoke("suspend", "whole").stdout == "whole (this machine): does not run\n"
+    assert invoke("retry", "whole", "--failed").stdout == "whole (this machine): nothing has failed\n"
+    said = invoke("retry", "whole", "--failed", "-o", "json")
+    assert json.loads(said.stdout)["changed"] is False
+    assert invoke("retry", "whole").exit_code == 2
+
+
+def test_resume_needs_the_file(invoke, tmp_path):
+    write_run(tmp_path)
+    gone = invoke("resume", "made")
+    assert gone.exit_code == 64
+    assert gone.stderr.endswith("made.yaml: must be there to run made again: it was run from this file\n")
+
+
+def test_resume_runs_the_file_again(invoke, tmp_path, monkeypatch):
+    run = write_run(tmp_path, parallelism=3)
+    (tmp_path / "made.yaml").write_text("kind: Other\n", encoding="utf-8")
+    said = invoke("resume", "made")
+    assert said.exit_code == 64  # it read that very file
+    assert "made.yaml" in said.stderr
+    lock = FileLock(run / ".run.lock")
+    with lock:
+        busy = invoke("resume", "made")
+    assert "must not run already, is run by process 1" in busy.stderr
+
+
+def test_suspend_asks_the_process_to_end(invoke, tmp_path):
+    script = (
+        "import signal, sys, time; from filelock import FileLock\n"
+        "lock = FileLock(sys.argv[1]); lock.acquire()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('held', flush=True); time.sleep(60)\n"
+    )
+    run = write_run(tmp_path, ended=None)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, run / ".run.lock"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        record = read_record(run)
+        assert record is not None
+        (run / "run.json").write_text(
+            record.model_copy(update={"pid": process.pid}).model_dump_json(), encoding="utf-8"
+        )
+        assert "Running" in invoke("list").stdout
+        assert invoke("suspend", "made").stdout == "made (this machine): is asked to save and end\n"
+        assert process.wait(timeout=30) == 7
+    assert not is_alive(run)
+
+
+def test_logs_that_are_followed_end_with_the_run(invoke, tmp_path):
+    run = write_run(tmp_path, ended=None)
+    log = run / "logs" / "train-cccccccccccc.log"
+    lock = FileLock(run / ".run.lock", thread_local=False)
+    lock.acquire()
+
+    def go_on() -> None:
+        time.sleep(0.5)
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write("more\n")
+        time.sleep(1.5)
+        lock.release()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    shown = invoke("logs", "made", "-f", "--tail", "1")
+    thread.join()
+    assert shown.stdout == "\nmore\n"
+
+
+def test_a_record_is_whole_at_any_moment_and_says_how_it_ended(tmp_path):
+    record = RunRecord(
+        name="a",
+        namespace="default",
+        file="a.yaml",
+        store="s",
+        parallelism=1,
+        pid=os.getpid(),
+        started=time.time(),
+    )
+    with Recorder(tmp_path, record) as first:
+        assert is_alive(tmp_path)
+        assert first.recording
+        with Recorder(tmp_path, record.model_copy(update={"name": "b"})) as second:
+            assert not second.recording
+        found = read_record(tmp_path)
+        assert found is not None
+        assert (found.name, found.ended) == ("a", None)
+    ended = read_record(tmp_path)
+    assert ended is not None
+    assert ended.ended is not None
+    assert not ended.interrupted
+    assert not is_alive(tmp_path)
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path, record):
+        raise KeyboardInterrupt
+    assert read_record(tmp_path).interrupted
+
+
+def test_what_is_no_record_is_none(tmp_path):
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert read_record(tmp_path) is None
+    assert read_record(Path(tmp_path / "absent")) is None
+
+
+def test_no_colour_where_nobody_sees_it(invoke, tmp_path):
+    write_run(tmp_path)
+    for arguments in (("list",), ("watch", "made"), ("explain", "made"), ("doctor", "--local")):
+        assert "\x1b" not in invoke(*arguments).output
