@@ -45,7 +45,11 @@ def dockerfile(repository: Path, name: str) -> Path:
 def test_every_stage_is_from_the_one_base(dockerfile: Path) -> None:
     first = instructions(dockerfile)[0]
     assert first == ("ARG", "BASE_IMAGE=python:3.12-slim")
-    assert all(stage[0][1].startswith("${BASE_IMAGE}") for stage in stages(dockerfile))
+    assert [stage[0][1] for stage in stages(dockerfile)] == [
+        "${BASE_IMAGE} AS dependencies",
+        "${BASE_IMAGE} AS own",
+        "dependencies",
+    ]
 
 
 def test_everything_of_others_is_installed_by_hash_and_as_wheels(dockerfile: Path, name: str) -> None:
@@ -61,8 +65,16 @@ def test_everything_of_others_is_installed_by_hash_and_as_wheels(dockerfile: Pat
         of_others = "--require-hashes" in command and "--only-binary :all:" in command
         of_ours = "--no-index" in command and "--no-deps" in command
         assert of_others != of_ours, command
-    locks = {lock for command in installs for lock in re.findall(r"-r /locks/(\S+)", command)}
-    assert locks == {f"{name}.txt", "build.txt"}
+    locks = {lock for command in installs for lock in re.findall(r"-r (\S+)", command)}
+    assert locks == {"/opt/venv/requirements.txt", "/locks/build.txt"}
+
+
+def test_pips_configuration_is_a_secret_of_the_build(dockerfile: Path) -> None:
+    """A mirror's password stays in no layer, and no host in the Dockerfile."""
+    runs = [rest for word, rest in instructions(dockerfile) if word == "RUN" and "pip" in rest]
+    from_outside = [rest for rest in runs if "--require-hashes" in rest]
+    assert len(from_outside) == 2
+    assert all(rest.startswith("--mount=type=secret,id=pip,target=/etc/pip.conf ") for rest in from_outside)
 
 
 def test_the_last_stage_installs_nothing(dockerfile: Path) -> None:
@@ -71,14 +83,21 @@ def test_the_last_stage_installs_nothing(dockerfile: Path) -> None:
     copied = [rest for word, rest in last if word == "COPY"]
     assert copied == [
         "LICENSE /licenses/",
-        "--from=dependencies /opt/venv /opt/venv",
         "--from=own /opt/xstilts /opt/xstilts",
     ]
 
 
+def test_the_builders_tools_go_with_the_step_that_brought_them(dockerfile: Path) -> None:
+    """The last stage goes on from this one: what a later step removes would still be in its layers."""
+    (install,) = (rest for word, rest in stages(dockerfile)[0] if word == "RUN")
+    assert "&& rm -r /opt/build " in install
+
+
 def test_dependencies_are_a_layer_of_the_lock_alone(dockerfile: Path, name: str) -> None:
     dependencies = next(stage for stage in stages(dockerfile) if stage[0][1].endswith(" AS dependencies"))
-    assert [rest for word, rest in dependencies if word == "COPY"] == [f"locks/{name}.txt /locks/"]
+    assert [rest for word, rest in dependencies if word == "COPY"] == [
+        f"locks/{name}.txt /opt/venv/requirements.txt"
+    ]
     assert not any(word == "ARG" for word, _ in dependencies)
 
 
