@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from chart.rendering import HelmError
 from controlplane.build import TOOLS, BuildError, build
 from controlplane.daemon import DaemonError
 from node import demo, images, kind, leftovers, machine, place
@@ -127,7 +128,14 @@ def main() -> int:
         return 2
     try:
         COMMANDS[sys.argv[1]]()
-    except (NodeError, BuildError, DaemonError, RuntimeError) as error:
+    except (
+        NodeError,
+        BuildError,
+        DaemonError,
+        HelmError,
+        RuntimeError,
+        subprocess.CalledProcessError,
+    ) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command
         return 1
     return 0

@@ -105,7 +105,7 @@ def _pod() -> Object:
                 "name": "coredns",
                 "image": COREDNS,
                 "imagePullPolicy": "Never",
-                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "170Mi"}},
+                "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "170Mi"}},
                 "readinessProbe": probe("/ready", 8181),
                 "livenessProbe": {**probe("/health", 8080), "periodSeconds": 20, "failureThreshold": 5},
                 "securityContext": {

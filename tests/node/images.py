@@ -82,6 +82,7 @@ def sources(name: str) -> list[Path]:
 
 
 def _build(name: str, tag: str, *options: str) -> None:
+    buildah("rm", "--all")  # what a build that was stopped has left
     make_base()
     with pip_configuration() as (file, mounted), _context(name) as context:
         volumes = [f"--volume={path}:{path}:ro" for path in mounted]

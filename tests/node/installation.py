@@ -97,13 +97,13 @@ def put_inputs(file: Path, namespace: str) -> None:
     """Make the inputs that an experiment file names, and put them into the namespace's store."""
     code = (
         "import sys, demo; from xstilts.spec import parse_experiment as parse;"
-        "sys.exit('\\n'.join(demo.put_inputs(parse(sys.stdin.read()))))"
+        "sys.exit('\\n'.join(demo.put_inputs(parse(sys.stdin.read()))) or 0)"
     )
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     document["metadata"]["namespace"] = namespace
     subprocess.run(
         [sys.executable, "-c", code],
-        input=yaml.safe_dump(document),
+        input=json.dumps(document),  # which quotes every string
         text=True,
         check=True,
         env={
