@@ -12,6 +12,7 @@ from rich.console import Console
 from xstilts.cli.opening import ExperimentFile
 from xstilts.cli.output import Output, OutputOption, print_json, say
 from xstilts.cli.places import ContextOption, KubeconfigOption, NamespaceOption, Where
+from xstilts.cli.plugin import is_plugin, program_name
 from xstilts.cluster.client import NotFoundError, Object
 from xstilts.cluster.place import ClusterPlace
 from xstilts.errors import EXIT_FAILED, Problem, UserError
@@ -151,4 +152,5 @@ def _tell(
         return
     typer.echo(f"{name} ({place.words}): {action}")
     if action in {"created", "changed"}:
-        typer.echo(f"xstilts watch {name} --cluster -n {place.namespace}")
+        where = "" if is_plugin() else " --cluster"
+        typer.echo(f"{program_name()} watch {name}{where} -n {place.namespace}")

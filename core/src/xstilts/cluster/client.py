@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -14,6 +15,7 @@ Object = dict[str, Any]
 
 TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 MERGE: Final = "application/merge-patch+json"
+_OBJECT: Final = re.compile(r'^Invalid value: "object": ')  # says nothing: the field stands before it
 _CONNECT_SECONDS: Final = 10
 _READ_SECONDS: Final = 60
 
@@ -183,7 +185,7 @@ class Client:
             raise DeniedError(Problem(f"cluster {self.context}", problem))
         causes = (status.get("details") or {}).get("causes") or ()
         problems = [
-            Problem(str(one.get("field", "")).strip("<>"), str(one.get("message", "")))
+            Problem(str(one.get("field", "")).strip("<>"), _OBJECT.sub("", str(one.get("message", ""))))
             for one in causes
             if isinstance(one, dict)
         ]

@@ -87,7 +87,12 @@ class ClusterPlace:
             refused = None
         kept = self._kept_log(chosen.name)
         if not kept:
-            raise refused or UserError(
+            if refused:
+                why = "; ".join(map(str, refused.problems))
+                raise UnavailableError(
+                    Problem(f"logs of {chosen.title}", f"must be readable on its node, are not: {why}")
+                )
+            raise UserError(
                 Problem(
                     f"logs of {chosen.title}", f"must be there, are not: it is {chosen.state} and has no pod"
                 )

@@ -1,0 +1,181 @@
+"""init, doctor, and what is made of results: pivot, intervals, comparison, export, data frame and figure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xstilts import notebook
+from xstilts.plan import plan
+from xstilts.spec import load_experiment
+from xstilts.stage import EvaluateSpec, Kind
+from xstilts.store import Store
+
+FILE = """\
+apiVersion: xstilts.dev/v1alpha1
+kind: TransferExperiment
+metadata: {name: NAME}
+spec:
+  models: [{name: base, pretrained: FacebookAI/xlm-roberta-base}]
+  intermediates: [{name: squad, tasks: [squad]}]
+  targets: [{task: xnli, languages: [en, de]}, {task: xquad}]
+  seeds: [1, 2, 3]
+"""
+
+
+def write(folder: Path, name: str, offset: float = 0.0) -> str:
+    """An experiment whose evaluations are all in the store `store`: a seed more is a point more."""
+    file = folder / f"{name}.yaml"
+    file.write_text(FILE.replace("NAME", name).replace(", languages: [en, de]", ""), encoding="utf-8")
+    store = Store.open(str(folder / "store"))
+    planned = plan(load_experiment(file))
+    for one in planned.of_kind(Kind.EVALUATE):
+        cell = min(one.labels)
+        value = 50.0 + cell.seed + offset + 5 * (cell.intermediate == "squad")
+        scores = {}
+        with store.write(one.stage, {}) as draft:
+            for data in EvaluateSpec.model_validate(one.stage.spec).data:
+                names = {"xquad": ["f1", "exact_match"]}.get(data.task.name, ["accuracy"])
+                numbers = {code: repr(value + 10 * (code == "en")) for code in data.languages}
+                scores[data.task.name] = dict.fromkeys(names, numbers)
+                own = draft.path / "predictions" / data.task.name
+                own.mkdir(parents=True)
+                (own / "test-en.tsv").write_text("neutral\n", encoding="utf-8")
+            (draft.path / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    return file.name
+
+
+def test_init_writes_a_valid_file_and_writes_over_none(invoke, tmp_path):
+    assert invoke("init", "Size and XNLI.yaml").exit_code == 0
+    text = (tmp_path / "Size and XNLI.yaml").read_text(encoding="utf-8")
+    assert "name: size-and-xnli\n" in text
+    assert "xstilts validate Size and XNLI.yaml" in text
+    assert invoke("validate", "Size and XNLI.yaml").exit_code == 0
+    again = invoke("init", "Size and XNLI.yaml")
+    assert (again.exit_code, again.stderr) == (
+        64,
+        "error: Size and XNLI.yaml: must not be there yet; name another file, or say --force\n",
+    )
+    assert json.loads(invoke("init", "a.yaml", "--name", "b", "-o", "json").stdout) == {
+        "file": "a.yaml",
+        "name": "b",
+    }
+    assert "must be lower-case letters" in invoke("init", "c.yaml", "--name", "_").stderr
+
+
+def test_every_comment_of_init_is_what_it_says(invoke, tmp_path):
+    """The fields that stand in comments are fields: with them the file is valid too."""
+    invoke("init", "a.yaml")
+    lines = (tmp_path / "a.yaml").read_text(encoding="utf-8").splitlines()
+    kept = lines[lines.index("apiVersion: xstilts.dev/v1alpha1") :]
+    fields = (
+        "- {",
+        "parallelism:",
+        "budget:",
+        "queueName:",
+        "training:",
+        "  overrides:",
+        "    - {",
+        "tasks:",
+        "  - {",
+    )
+    opened = [
+        line.replace("# ", "", 1) if line.strip().removeprefix("# ").startswith(fields) else line
+        for line in kept
+    ]
+    (tmp_path / "a.yaml").write_text("\n".join(opened), encoding="utf-8")
+    shown = invoke("validate", "a.yaml")
+    assert shown.exit_code == 0, shown.output
+    assert "2 models, 2 intermediates" in shown.output
+
+
+def test_pivot_and_intervals(invoke, tmp_path):
+    file = write(tmp_path, "a")
+    shown = invoke("results", file, "--store", "store", "--pivot", "-o", "markdown").stdout
+    assert "| base | en | 62.0 ±1.0 | 67.0 ±1.0 |" in shown
+    pivot = invoke("results", file, "--store", "store", "--pivot", "--ci", "-o", "markdown").stdout
+    assert "| base | en | 62.0 [59.5, 64.5] | 67.0 [64.5, 69.5] |" in pivot  # t(2) 4.303 x 1 / sqrt 3
+    table = invoke("results", file, "--store", "store", "--ci", "-o", "markdown").stdout
+    row = next(line for line in table.splitlines() if line.startswith("| xquad | base | squad"))
+    assert "+5.0 [+5.0, +5.0]" in row  # every seed has gained as much
+
+
+def test_compare(invoke, tmp_path):
+    first, second = write(tmp_path, "a"), write(tmp_path, "b", offset=2.0)
+    document = (tmp_path / second).read_text(encoding="utf-8").replace("seeds: [1, 2, 3]", "seeds: [1, 2]")
+    (tmp_path / second).write_text(document, encoding="utf-8")
+    found = json.loads(invoke("compare", first, second, "--store", "store", "-o", "json").stdout)
+    assert [(one["field"], one["first"], one["second"]) for one in found["fields"]] == [
+        ("spec.seeds", [1, 2, 3], [1, 2])
+    ]
+    rows = {(row["target"], row["intermediate"]): row for row in found["rows"]}
+    # what is not pinned is another stage in another experiment, so that b has numbers of its own: 2 more, 0.5 fewer by seeds
+    assert rows["xnli", "squad"]["difference"] == pytest.approx(1.5)
+    assert rows["xnli", "squad"]["zero_shot"] == pytest.approx(1.5)
+    shown = invoke("compare", first, second, "--store", "store").stdout
+    assert "b against a" in shown
+    assert "  spec.seeds: [1, 2, 3] -> [1, 2]" in shown
+
+
+def test_export_is_scored_and_read_again(invoke, tmp_path):
+    file = write(tmp_path, "a")
+    done = invoke("export", file, "out", "--store", "store")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out/predictions/base/squad/seed-2/xnli/test-en.tsv").read_text() == "neutral\n"
+    assert invoke("validate", "out/experiment.yaml").exit_code == 0
+    keys = [
+        [one["key"] for one in json.loads(text)["stages"]]
+        for text in (
+            (tmp_path / "out/plan.json").read_text(encoding="utf-8"),
+            invoke("plan", "out/experiment.yaml", "-o", "json").stdout,
+        )
+    ]
+    assert keys[0] == keys[1]
+    again = invoke("export", file, "out", "--store", "store")
+    assert (again.exit_code, "must be a folder that is not there yet" in again.stderr) == (64, True)
+
+
+def test_a_tidy_frame_and_a_figure_by_one_call(invoke, tmp_path):
+    file = write(tmp_path, "a")
+    frame = notebook.results(file, store="store")
+    assert list(frame.columns) == ["model", "intermediate", "target", "language", "seed", "metric", "value"]
+    assert (str(frame.seed.dtype), str(frame.value.dtype)) == ("Int64", "float64")
+    german = frame[(frame.target == "xquad") & (frame.language == "de") & (frame.metric == "score")]
+    assert sorted(german.value) == [51.0, 52.0, 53.0, 56.0, 57.0, 58.0]
+    figure = notebook.figure(frame)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["xnli", "xquad"]
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()][:2] == ["en", "ar"]
+    figure.savefig(tmp_path / "figure.png")
+    with pytest.raises(ValueError, match=r"must be one of the frame \(accuracy, exact_match, f1, score\)"):
+        notebook.figure(frame, metric="bleu")
+
+
+def test_doctor_of_this_machine(invoke):
+    found = json.loads(invoke("doctor", "--local", "-o", "json").stdout)
+    assert [one["name"] for one in found] == ["Python", "trainer", "store"]
+    blocked = invoke("doctor", "--cluster")
+    assert blocked.exit_code == 1
+    assert blocked.stdout.startswith("FAILED   cluster: kubeconfig ")
+
+
+def test_only_who_asks_a_cluster_or_a_notebook_loads_their_packages():
+    loaded = (
+        "import sys; from xstilts.cli import app; import xstilts.notebook\n"
+        "print(sorted({'kubernetes', 'pandas', 'matplotlib', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_kubectl_gets_completions():
+    program = Path(sys.executable).with_name("kubectl_complete-xstilts")
+    done = subprocess.run([program, "comp"], capture_output=True, text=True, check=True)
+    assert done.stdout == "compare\n:4\n"
+    helped = subprocess.run(
+        [Path(sys.executable).with_name("kubectl-xstilts"), "-h"], capture_output=True, text=True, check=True
+    )
+    assert helped.stdout.startswith("Usage: kubectl xstilts ")
