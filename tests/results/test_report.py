@@ -13,10 +13,11 @@ import pytest
 import xstilts.report
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.plan import plan
-from xstilts.report import Provenance, StageRecord, collect, render
+from xstilts.report import Provenance, StageRecord, collect, contents
+from xstilts.report import render as render_contents
 from xstilts.results import Evaluation, Results, ScoreRow
 from xstilts.results.words import ABSENT
-from xstilts.spec import parse_experiment
+from xstilts.spec import Analysis, parse_experiment
 from xstilts.stage import Family, Kind
 from xstilts.store import Store
 from xstilts.task import Metric
@@ -54,6 +55,10 @@ PROVENANCE = Provenance(
         StageRecord("2" * 64, "evaluate xquad", None, reused=True),
     ),
 )
+
+
+def render(results, provenance):
+    return render_contents(contents(results, Analysis()), provenance)
 
 
 class Page(HTMLParser):
@@ -107,7 +112,9 @@ def test_the_page_shows_table_languages_and_provenance(page):
 
 
 def test_the_page_needs_nothing_else(page):
-    assert not {"script", "link", "img", "iframe", "object"} & {name for name, _ in page.elements}
+    assert not {"script", "link", "img", "iframe", "object", "use", "image"} & {
+        name for name, _ in page.elements
+    }
     assert not [
         value
         for _, attributes in page.elements
@@ -146,11 +153,16 @@ def luminance(colour: str) -> float:
 
 def test_contrast_is_that_of_wcag_aa_in_light_dark_and_print():
     css = (Path(xstilts.report.__file__).parent / "templates" / "report.css").read_text()
-    themes = [
-        dict(re.findall(r"--(\w+): (#\w{6})", line)) for line in css.splitlines() if "--ground: #" in line
-    ]
+    themes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{[^}]*\}", css)]
     assert len(themes) == 3
+    heat = [f"{sign}{step}" for sign in ("plus", "minus") for step in range(1, 5)]
     for theme in themes:
+        for series in ("s0", "s1", "s2", "s3"):
+            dark, light = sorted([luminance(theme[series]), luminance(theme["ground"])])
+            assert (light + 0.05) / (dark + 0.05) >= 3, (series, theme)
+        for shade in heat:
+            dark, light = sorted([luminance(theme["text"]), luminance(theme[shade])])
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (shade, theme)
         for text in ("text", "quiet", "mark"):
             for ground in ("ground", "band"):
                 dark, light = sorted([luminance(theme[text]), luminance(theme[ground])])
@@ -178,6 +190,7 @@ def test_a_partial_report_says_so_and_an_empty_one_is_a_page():
     )
     empty = Page(render(replace(RESULTS, rows=(), missing=missing), Provenance({}, (), (), ())))
     assert empty.text.count("No evaluation has scores yet.") == 2
+    assert "No answer yet: no evaluation has scores." in empty.text
     assert "none recorded" in empty.text
 
 
@@ -202,7 +215,7 @@ spec:
     for one, torch, seconds in ((train, "2.9", 60.5), (evaluate, "2.10", 4.25)):
         environment = {
             "versions": {"torch": torch},
-            "hardware": {"cores": 2, "threads": 1},
+            "hardware": {"cores": 2, "gpus": 2, "threads": 1},
             "precision": "fp32",
             "seconds": seconds,
         }
@@ -211,11 +224,13 @@ spec:
     titles = {one.key: one.stage.kind.value for one in planned.stages}
     found = collect(planned, store, titles=titles, ran={evaluate.key})
     assert found.versions == {"torch": ("2.10", "2.9")}
-    assert found.hardware == ("cores 2, threads 1, precision fp32",)
+    assert found.hardware == ("cores 2, gpus 2, threads 1, precision fp32",)
+    digests = [store.lookup(one.key).outputs_digest for one in (train, evaluate)]
     assert found.stages == (
-        StageRecord(train.key, "train", 60.5, reused=True),
-        StageRecord(evaluate.key, "evaluate", 4.25, reused=False),
+        StageRecord(train.key, "train", 60.5, reused=True, gpu_seconds=121, outputs=digests[0]),
+        StageRecord(evaluate.key, "evaluate", 4.25, reused=False, gpu_seconds=8, outputs=digests[1]),
     )
+    assert found.gpu_hours == pytest.approx(129 / 3600)
     assert f"store://e5@sha256:{'a' * 64}" in found.inputs
     assert "facebook/xnli at no commit (not pinned)" in found.inputs
 

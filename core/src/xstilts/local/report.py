@@ -40,7 +40,7 @@ def write_report(ended: Ended, store: Store, folder: Path) -> Path:
     return folder / PAGE
 
 
-def _write(files: dict[str, str], folder: Path) -> None:
+def _write(files: dict[str, str | bytes], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)

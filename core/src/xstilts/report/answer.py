@@ -56,14 +56,22 @@ def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
             yield f"{about} {_changed(row)} ({_how_sure(row)})."
         return
     sure = [row for row in rows if _is_sure(row)]
-    against = f"differs between {first.model} and {first.reference}" if first.reference else "differs from 0"
-    told = "; ".join(f"{row.intermediate} {_short(row)}" for row in sure) or (
-        f"the largest is {_short(largest := max(rows, key=lambda row: abs(row.points.estimate)))} after {largest.intermediate}"
+    what = (
+        f"the effect of the intermediate on {MEASURES[first.measure]} differs between {first.model} and {first.reference}"
+        if first.reference
+        else f"{MEASURES[first.measure]} of {first.model} differs from that without one"
     )
-    what = "the effect of the intermediate on" if first.reference else "the change of"
+    if sure:
+        told = "; ".join(f"{row.intermediate} {_short(row)}" for row in sure)
+        yield (
+            f"On {first.target}, {what}, with a corrected p below {LEVEL}, after {len(sure)} of "
+            f"{len(rows)} intermediates: {told}."
+        )
+        return
+    largest = max(rows, key=lambda row: abs(row.points.estimate))
     yield (
-        f"On {first.target}, {what} {MEASURES[first.measure]} {against} with a corrected p below {LEVEL} after "
-        f"{len(sure)} of {len(rows)} intermediates: {told}."
+        f"On {first.target}, it is after no intermediate of the {len(rows)} that {what} with a corrected p below "
+        f"{LEVEL}; the largest difference is {_short(largest)} after {largest.intermediate}."
     )
 
 

@@ -1,21 +1,63 @@
-"""The files of a report: the page, and its numbers for programs."""
+"""The files of a report: the page, and its numbers for programs and papers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from math import isfinite
 from typing import Final
 
 from xstilts.plan import Plan
+from xstilts.report.contents import Contents, contents
 from xstilts.report.page import render
+from xstilts.report.parquet import Value, to_parquet
 from xstilts.report.provenance import collect
 from xstilts.results import Results
-from xstilts.results.primary import primary
-from xstilts.results.primary_table import primary_table
-from xstilts.results.text import to_csv, to_json
+from xstilts.results.text import table_to_csv, to_csv, to_json, to_latex, to_markdown
 from xstilts.spec import Analysis
+from xstilts.statistics import Interval
 from xstilts.store import Store
 
 PAGE: Final = "report.html"
+_SCORES: Final[Mapping[str, type]] = {
+    "model": str,
+    "intermediate": str,
+    "target": str,
+    "seed": int,
+    "language": str,
+    "metric": str,
+    "value": float,
+}
+_INTERVAL: Final[Mapping[str, type]] = {
+    "estimate": float,
+    "low": float,
+    "high": float,
+    "standard_error": float,
+    "degrees": float,
+    "p_value": float,
+    "covers_seeds": bool,
+    "covers_items": bool,
+}
+_DELTAS: Final[Mapping[str, type]] = {
+    "model": str,
+    "intermediate": str,
+    "target": str,
+    "language": str,
+    "flagged": bool,
+    **_INTERVAL,
+    "adjusted": float,
+}
+_PRIMARY: Final[Mapping[str, type]] = {
+    "target": str,
+    "intermediate": str,
+    "measure": str,
+    "model": str,
+    "reference": str,
+    "cells": str,
+    **_INTERVAL,
+    "adjusted": float,
+    "detectable": float,
+}
 
 
 def report_files(
@@ -26,21 +68,73 @@ def report_files(
     analysis: Analysis,
     titles: Mapping[str, str],
     ran: Collection[str] = (),
-) -> dict[str, str]:
-    """File name -> text.
+) -> dict[str, str | bytes]:
+    """File name -> text, or bytes where it is no text; the page first.
 
     Args:
-        results: as for `render`.
+        results: of the experiment, whole or partial.
         plan: as for `collect`, like `store`, `titles` and `ran`.
         store: what holds the artifacts.
         analysis: the primary answer that the experiment asks for.
         titles: of the stages.
         ran: the stages that this run has done.
     """
-    answer = primary(results, analysis)
-    table = primary_table(answer, results, analysis) if answer else None
-    return {
-        PAGE: render(results, collect(plan, store, titles=titles, ran=ran), table),
-        "results.csv": to_csv(results),
-        "results.json": to_json(results, answer),
+    made = contents(results, analysis)
+    tables = [made.summary, *made.primary_tables.values(), *made.tables.values()]
+    named = {
+        "summary": made.summary,
+        **{f"primary-{cells.name.lower()}": table for cells, table in made.primary_tables.items()},
+        **made.tables,
     }
+    return {
+        PAGE: render(made, collect(plan, store, titles=titles, ran=ran)),
+        "results.csv": to_csv(results),
+        "results.json": to_json(results, made.primary),
+        "results.parquet": to_parquet([asdict(row) for row in results.rows], _SCORES),
+        "primary.parquet": to_parquet(_primary(made), _PRIMARY),
+        "deltas.parquet": to_parquet(_deltas(made), _DELTAS),
+        "tables.md": "\n".join(map(to_markdown, tables)),
+        "tables.tex": "\n".join(map(to_latex, tables)),
+        **{f"{name}.csv": table_to_csv(table) for name, table in named.items()},
+    }
+
+
+def _primary(made: Contents) -> list[dict[str, Value]]:
+    return [
+        {
+            "target": row.target,
+            "intermediate": row.intermediate,
+            "measure": row.measure,
+            "model": row.model,
+            "reference": row.reference,
+            "cells": row.cells.value,
+            **_interval(row.points),
+            "adjusted": row.adjusted,
+            "detectable": _finite(row.detectable),
+        }
+        for row in made.primary
+    ]
+
+
+def _deltas(made: Contents) -> list[dict[str, Value]]:
+    return [
+        {
+            "model": one.model,
+            "intermediate": one.intermediate,
+            "target": one.target,
+            "language": one.language,
+            "flagged": one.flagged,
+            **_interval(one.delta),
+            "adjusted": one.adjusted,
+        }
+        for one in made.deltas
+    ]
+
+
+def _interval(of: Interval) -> dict[str, Value]:
+    """Ends and degrees that are infinite are null."""
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(of).items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None

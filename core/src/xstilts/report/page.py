@@ -10,13 +10,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xstilts.catalogue import CATALOGUE, Entry
 from xstilts.catalogue.languages import LANGUAGES
+from xstilts.report.contents import Contents
 from xstilts.report.provenance import Provenance
-from xstilts.results import Combination, Results, combinations, summary_table
+from xstilts.results import Combination, Results, combinations
 from xstilts.results.table import Table, difference, number
+from xstilts.results.words import relation_words
 from xstilts.scoring import MAIN
 
-GROUPED_BY = 2  # the table's first columns, target and model, head its groups
+GROUPED_BY = {"means": 1, "consistency": 1, "comparisons": 1, "best-of": 1, "published": 1}
+"""So many of a table's first columns head its groups; two where nothing is said."""
 KEY_SHOWN = 12  # so many digits of a stage key tell stages apart
+HEADINGS = {
+    "means": "Mean over targets",
+    "consistency": "Intermediates that help",
+    "comparisons": "Contrasts of intermediates",
+    "best-of": "The best intermediate",
+    "robustness": "Robustness over languages",
+    "groups": "By script and resources",
+    "languages": "Deltas by language",
+    "published": "Published scores",
+}  # of the tables beside that of scores and the primary answer
 
 _TEMPLATES = Environment(
     loader=PackageLoader("xstilts.report"),
@@ -39,13 +52,13 @@ class LanguageRow:
 
 @dataclass(frozen=True)
 class TargetSection:
-    """A target's languages: the models with their intermediates are the columns."""
+    """A target's languages: the models with their intermediates, and these with their relations, are the columns."""
 
     name: str
     entry: Entry | None
     measure: str
     models: tuple[tuple[str, int], ...]
-    intermediates: tuple[str, ...]
+    intermediates: tuple[tuple[str, str], ...]
     rows: tuple[LanguageRow, ...]
 
     @property
@@ -54,26 +67,22 @@ class TargetSection:
         return any(row.chance for row in self.rows)
 
 
-def render(results: Results, provenance: Provenance, primary: Table | None = None) -> str:
-    """The page as HTML. Equal results and provenance give equal bytes.
+def render(contents: Contents, provenance: Provenance) -> str:
+    """The page as HTML. Equal contents and provenance give equal bytes.
 
     Args:
-        results: of the experiment, whole or partial.
+        contents: of the experiment's results, whole or partial.
         provenance: of its stages.
-        primary: the primary answer, where there is one.
     """
+    results, table = contents.results, contents.summary
     rows = combinations(results)
-    table = summary_table(results)
     return _TEMPLATES.get_template("report.html").render(
         results=results,
+        contents=contents,
         table=table,
-        named=GROUPED_BY,
-        groups=[
-            (target, model, list(group))
-            for (target, model), group in groupby(table.rows, key=lambda row: row[:GROUPED_BY])
-        ],
+        grouped=grouped,
+        grouped_by=GROUPED_BY,
         lead=lead(results),
-        primary=primary,
         targets=[
             section(results, target, [row for row in rows if row.target == target])
             for target in results.targets
@@ -83,7 +92,16 @@ def render(results: Results, provenance: Provenance, primary: Table | None = Non
         seconds=sum(stage.seconds or 0 for stage in provenance.stages if not stage.reused),
         reused=sum(stage.reused for stage in provenance.stages),
         key_shown=KEY_SHOWN,
+        headings=HEADINGS,
     )
+
+
+def grouped(table: Table, named: int) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """The rows without their first columns, by what stands in these."""
+    return [
+        (", ".join(names), [row[named:] for row in rows])
+        for names, rows in groupby(table.rows, key=lambda row: row[:named])
+    ]
 
 
 def lead(results: Results) -> str:
@@ -109,7 +127,9 @@ def section(results: Results, target: str, rows: Sequence[Combination]) -> Targe
         entry=CATALOGUE.get(target),
         measure=" and ".join(MAIN[results.targets[target]]).replace("_", " "),
         models=tuple((model, len(list(group))) for model, group in groupby(rows, key=lambda row: row.model)),
-        intermediates=tuple(row.intermediate for row in rows),
+        intermediates=tuple(
+            (row.intermediate, relation_words(row.overlap, row.languages_seen)) for row in rows
+        ),
         rows=tuple(_language(code, chance, rows) for code in codes),
     )
 

@@ -49,6 +49,15 @@ def to_csv(results: Results) -> str:
     return buffer.getvalue()
 
 
+def table_to_csv(table: Table) -> str:
+    """A table as it is shown, a row a line; its notes are elsewhere."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([column.title for column in table.columns])
+    writer.writerows(table.rows)
+    return buffer.getvalue()
+
+
 def to_markdown(table: Table) -> str:
     """A pipe table with its title and notes."""
 

@@ -1,0 +1,484 @@
+"""The report's tables beside that of scores and the primary answer: robustness, the paper's summaries, published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xstilts.catalogue import CATALOGUE
+from xstilts.catalogue.languages import language_name
+from xstilts.catalogue.published import PUBLISHED, Published
+from xstilts.results import Results, combinations
+from xstilts.results.measured import Measured
+from xstilts.results.robustness import (
+    BOTTOM,
+    GroupDelta,
+    LanguageDelta,
+    Robustness,
+    group_deltas,
+    language_deltas,
+    robustness,
+)
+from xstilts.results.summaries import (
+    BestOf,
+    Comparison,
+    Consistency,
+    TargetMean,
+    best_of,
+    comparisons,
+    consistencies,
+    split_of,
+    target_means,
+)
+from xstilts.results.table import Column, Table
+from xstilts.results.words import (
+    ABSENT,
+    RELATION_MEANING,
+    cell_relation,
+    p_value,
+    signed,
+    span,
+)
+from xstilts.spec.fields import BASELINE
+from xstilts.statistics import Interval
+
+_DESCRIPTIVE = "Descriptive: nothing here was fixed before the run."
+_SHORT = 3  # so many languages of a group are named
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """A published score beside the experiment's own, and why they cannot be compared; nothing where they can."""
+
+    published: Published
+    model: str | None
+    ours: float | None
+    reasons: tuple[str, ...]
+
+
+def report_tables(measured: Measured) -> dict[str, Table]:
+    """Name, as in file names, -> table: those that have rows."""
+    results = measured.results
+    made = {
+        "means": means_table(results, target_means(measured)),
+        "consistency": consistency_table(results, consistencies(measured)),
+        "comparisons": comparison_table(results, comparisons(measured)),
+        "best-of": best_table(results, [*best_of(measured), *_unrelated_best(measured)]),
+        "robustness": robustness_table(results, robustness(measured)),
+        "groups": group_table(results, group_deltas(measured)),
+        "languages": language_table(results, language_deltas(measured)),
+        "published": published_table(results, comparable(results)),
+    }
+    return {name: table for name, table in made.items() if table.rows}
+
+
+def _unrelated_best(measured: Measured) -> list[BestOf]:
+    """The best among unrelated intermediates; none where no relation is flagged at all."""
+    flagged = any(one.flagged for one in measured.results.relations.values())
+    return best_of(measured, unrelated=True) if flagged else []
+
+
+def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
+    """The mean delta of each intermediate over targets."""
+    return _table(
+        results,
+        "mean delta over targets",
+        rows,
+        (
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False
+            ),
+            Column(
+                "split", lambda row: row.split.value, "which part of the targets is scored", numeric=False
+            ),
+            Column(
+                "mean delta", lambda row: signed(row.mean.estimate), "score less that of none, over targets"
+            ),
+            Column("95 % interval", lambda row: _ends(row.mean), "seeds, and items where they are known"),
+            Column("covers", lambda row: _covers(row.mean), "what the interval covers", numeric=False),
+            Column(
+                "helps",
+                lambda row: f"{row.helped} of {len(row.targets)}",
+                "on how many targets delta is above 0",
+            ),
+            Column(
+                "unrelated",
+                lambda row: _estimate(row.unrelated) if row.related else "the same",
+                "mean delta without the targets in the last column",
+            ),
+            Column(
+                "related targets",
+                lambda row: "; ".join(
+                    f"{target} ({cell_relation(results, row.intermediate, target)})" for target in row.related
+                ),
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def consistency_table(results: Results, rows: Sequence[Consistency]) -> Table:
+    """How many intermediates help a target."""
+    return _table(
+        results,
+        "intermediates that help",
+        rows,
+        (
+            Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "help", lambda row: f"{row.helped} of {row.intermediates}", "how many have a delta above 0"
+            ),
+            Column(
+                "share",
+                lambda row: f"{100 * row.helped / row.intermediates:.0f} %",
+                "the same as a share of the intermediates",
+            ),
+            Column(
+                "related",
+                lambda row: "; ".join(
+                    f"{name} ({cell_relation(results, name, row.target)})" for name in row.related
+                ),
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
+    """Variants against their plain form, mixes against the best of their tasks."""
+    return _table(
+        results,
+        "contrasts of intermediates",
+        rows,
+        (
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column("intermediate", lambda row: row.intermediate, "what is compared", numeric=False),
+            Column("less", lambda row: row.against, "what it is compared with", numeric=False),
+            Column("difference", lambda row: signed(row.difference.estimate), "of scores, mean over targets"),
+            Column(
+                "95 % interval", lambda row: _ends(row.difference), "seeds, and items where they are known"
+            ),
+            Column("covers", lambda row: _covers(row.difference), "what the interval covers", numeric=False),
+            Column("targets", lambda row: " ".join(row.targets), "over which the mean is", numeric=False),
+            Column(
+                "chosen on",
+                lambda row: row.selection.value if row.selection else "",
+                "on what the best single one was chosen, apart from what it is scored on",
+                numeric=False,
+            ),
+            Column(
+                "relation",
+                lambda row: "; ".join(
+                    f"{target}: {words}"
+                    for target in row.targets
+                    if (words := cell_relation(results, row.intermediate, target))
+                ),
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
+    """What the best intermediate brings."""
+    return _table(
+        results,
+        "best intermediate",
+        rows,
+        (
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "target",
+                lambda row: row.target or "mean over targets",
+                "the task that is scored",
+                numeric=False,
+            ),
+            Column(
+                "among",
+                lambda row: "unrelated" if row.unrelated else "all",
+                "which intermediates could be chosen: all, or those without a relation to the target",
+                numeric=False,
+            ),
+            Column(
+                "delta", lambda row: signed(row.delta.estimate if row.delta else None), "selection counted in"
+            ),
+            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
+            Column("covers", lambda row: _covers(row.delta), "what the interval covers", numeric=False),
+            Column(
+                "chosen on",
+                lambda row: ", ".join(one.value for one in row.selection),
+                "on what, apart from what it is scored on",
+                numeric=False,
+            ),
+            Column("chosen", _chosen, "how often, in percent of the choices", numeric=False),
+            Column(
+                "naive",
+                lambda row: signed(row.unselected),
+                "the highest mean delta, chosen and scored on the same numbers: too high",
+            ),
+            Column("relation", lambda row: _chosen_relations(results, row), RELATION_MEANING, numeric=False),
+        ),
+        "The oracle, chosen on the target's own dev set in every language, is blank: those sets are not scored.",
+    )
+
+
+def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
+    """What is worst, how far languages and seeds lie apart, who gains."""
+    return _table(
+        results,
+        "robustness",
+        rows,
+        (
+            Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False
+            ),
+            Column(
+                "worst of none",
+                lambda row: _named(row.worst, "{:.1f}"),
+                "the language that is worst for none",
+            ),
+            Column(
+                f"bottom {BOTTOM}",
+                lambda row: ABSENT if row.bottom is None else f"{row.bottom:.1f}",
+                f"the mean of the {BOTTOM} languages that are worst for none",
+            ),
+            Column(
+                "sd languages",
+                lambda row: _plain(row.over_languages),
+                "standard deviation over the languages other than English",
+            ),
+            Column("sd seeds", lambda row: _plain(row.over_seeds), "that of the zero-shot mean over seeds"),
+            Column(
+                "improved",
+                lambda row: ABSENT if row.improved is None else f"{row.improved} of {row.compared}",
+                "languages with a delta above 0",
+            ),
+            Column(
+                "worst delta", lambda row: _named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
+            ),
+            Column(
+                "collapsed", lambda row: str(row.collapsed or ""), "seeds that are no better than a guess"
+            ),
+            Column(
+                "relation",
+                lambda row: cell_relation(results, row.intermediate, row.target),
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
+    """Deltas by script and class of resources."""
+    return _table(
+        results,
+        "deltas by script and resources",
+        rows,
+        (
+            Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False
+            ),
+            Column(
+                "by",
+                lambda row: row.kind,
+                "script, or the class of resources of Joshi et al. 2020",
+                numeric=False,
+            ),
+            Column(
+                "group",
+                lambda row: row.group,
+                "class 0 has the fewest resources, class 5 the most",
+                numeric=False,
+            ),
+            Column("languages", _languages, "those of the group, without English", numeric=False),
+            Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, less that of none"),
+            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
+            Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
+            Column(
+                "relation",
+                lambda row: cell_relation(results, row.intermediate, row.target),
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
+    """Deltas by language."""
+    return _table(
+        results,
+        "deltas by language",
+        rows,
+        (
+            Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+            Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+            Column(
+                "intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False
+            ),
+            Column(
+                "language",
+                lambda row: _language(row.language),
+                "the language that is scored",
+                numeric=False,
+            ),
+            Column("delta", lambda row: signed(row.delta.estimate), "score less that of none"),
+            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
+            Column("covers", lambda row: _covers(row.delta), "what the interval covers", numeric=False),
+            Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
+            Column(
+                "relation",
+                lambda row: cell_relation(results, row.intermediate, row.target) if row.flagged else "",
+                RELATION_MEANING,
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def comparable(results: Results) -> list[Comparable]:
+    """Published scores of the experiment's targets without an intermediate task, each beside ours or with why not."""
+    ours = {(row.model, row.target): row for row in combinations(results) if row.intermediate == BASELINE}
+    names = {hub: name for name, hub in results.pretrained.items()}
+    found = []
+    for one in PUBLISHED:
+        if one.target not in results.targets:
+            continue
+        model = names.get(one.pretrained)
+        row = ours.get((model or "", one.target))
+        found.append(
+            Comparable(
+                one, model, row.score.mean if row else None, tuple(_differences(one, model, row, results))
+            )
+        )
+    return found
+
+
+def _differences(one: Published, model: str | None, row: Any, results: Results) -> Iterator[str]:
+    if model is None:
+        yield "another model"
+    elif row is None:
+        yield "not scored here yet"
+    else:
+        entry = CATALOGUE[one.target]
+        if set(row.languages) != set(entry.languages):
+            yield f"{len(row.languages)} of {len(entry.languages)} languages here"
+    if split_of(one.target).value != one.split:
+        yield f"{one.split} there, {split_of(one.target).value} here"
+    if one.target in results.from_files:
+        yield "rows from files here"
+    if one.caveat:
+        yield one.caveat
+
+
+def published_table(results: Results, rows: Sequence[Comparable]) -> Table:
+    """Published scores beside ours."""
+    return _table(
+        results,
+        "published scores",
+        rows,
+        (
+            Column("target", lambda row: row.published.target, "the task that is scored", numeric=False),
+            Column(
+                "model",
+                lambda row: row.published.pretrained,
+                "that the score was published of",
+                numeric=False,
+            ),
+            Column(
+                "published",
+                lambda row: f"{row.published.score:.1f}",
+                "without an intermediate task, in percent",
+            ),
+            Column(
+                "ours",
+                lambda row: ABSENT if row.ours is None else f"{row.ours:.1f}",
+                "the same model here, after none",
+            ),
+            Column(
+                "comparable",
+                lambda row: f"no: {'; '.join(row.reasons)}" if row.reasons else "yes",
+                "whether the two are of the same thing, as far as is known",
+                numeric=False,
+            ),
+            Column(
+                "source",
+                lambda row: (
+                    f"{row.published.source} ({row.published.split}"
+                    f"{', partly from memory' if row.published.from_memory else ''})"
+                ),
+                "who published it",
+                numeric=False,
+            ),
+        ),
+    )
+
+
+def _table(
+    results: Results, title: str, rows: Sequence[Any], columns: tuple[Column[Any], ...], *notes: str
+) -> Table:
+    partial = " (partial)" if results.partial else ""
+    said = () if title == "published scores" else (_DESCRIPTIVE,)
+    return Table(
+        title=f"{results.experiment}: {title}{partial}",
+        columns=columns,
+        rows=tuple(tuple(column.text(row) for column in columns) for row in rows),
+        notes=(*said, *notes),
+    )
+
+
+def _ends(of: Interval | None) -> str:
+    return ABSENT if of is None or not of.known else span(of.low, of.high)
+
+
+def _covers(of: Interval | None) -> str:
+    if of is None:
+        return ABSENT
+    parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
+    return " and ".join(name for name, there in parts if there) or "nothing"
+
+
+def _estimate(of: Interval | None) -> str:
+    return ABSENT if of is None else signed(of.estimate)
+
+
+def _plain(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.1f}"
+
+
+def _named(one: tuple[str, float] | None, form: str) -> str:
+    return ABSENT if one is None else f"{one[0]} {form.format(one[1])}"
+
+
+def _languages(row: GroupDelta) -> str:
+    more = f" and {len(row.languages) - _SHORT} more" if len(row.languages) > _SHORT + 1 else ""
+    return " ".join(row.languages[: _SHORT if more else None]) + more
+
+
+def _language(code: str) -> str:
+    name = language_name(code)
+    return code if name == code else f"{code} {name}"
+
+
+def _chosen(row: BestOf) -> str:
+    total = sum(row.chosen.values())
+    ordered = sorted(row.chosen.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in ordered)
+
+
+def _chosen_relations(results: Results, row: BestOf) -> str:
+    if row.target is None:
+        return ""
+    named = [(name, cell_relation(results, name, row.target)) for name in sorted(row.chosen)]
+    return "; ".join(f"{name}: {words}" for name, words in named if words)
