@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,8 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import KEYS, STAGES, write_run
+
 # The table's spelling -> what is run in a folder of the test's own.
 COMMANDS = {
+    "xstilts init [FILE]": "init first.yaml",
+    "xstilts list": "list",
+    "xstilts watch NAME": "watch whole",
+    "xstilts explain NAME": "explain whole",
+    "xstilts logs NAME [-f]": "logs whole -f",
+    "xstilts suspend NAME": "suspend whole",
+    "xstilts retry NAME --failed": "retry whole --failed",
+    "xstilts compare FILE FILE": "compare quickstart.yaml quickstart.yaml",
+    "xstilts export FILE DIR": "export quickstart.yaml exported",
+    "xstilts doctor": "doctor",
     "xstilts validate FILE": "validate quickstart.yaml",
     "xstilts plan FILE [-o json]": "plan quickstart.yaml -o json",
     "xstilts results FILE [-o table|json|csv|markdown|latex]": "results quickstart.yaml -o markdown",
@@ -23,6 +36,8 @@ COMMANDS = {
 ELSEWHERE = {
     "xstilts run FILE [--store DIR] [--parallelism N]": "make demo; tests/local/test_run.py",
     "xstilts COMMAND --help": "tests/cli",
+    "xstilts submit FILE": "tests/operator_integration/test_commands.py",
+    "xstilts resume NAME": "tests/operator_integration/test_commands.py; tests/cli/test_local_runs.py",
 }
 
 
@@ -33,7 +48,8 @@ def readme(repository: Path) -> str:
 
 def test_every_command_of_the_readme_is_run(readme: str) -> None:
     named = {name.replace(r"\|", "|") for name in re.findall(r"`(xstilts [^`]+)`", readme)}
-    named = {name for name in named if name.isupper() or re.search(r"FILE|DIR|COMMAND", name)}
+    table = readme.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    named = {name for name in named if re.search(r"FILE|DIR|COMMAND|NAME", name) or f"| `{name}` |" in table}
     assert named == COMMANDS.keys() | ELSEWHERE.keys()
 
 
@@ -45,9 +61,14 @@ def test_it_runs(name: str, repository: Path, tmp_path: Path) -> None:
     (tmp_path / "texts" / "test.en.jsonl").write_text('{"text": "a", "label": "b"}\n', encoding="utf-8")
     own = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "own.yaml").write_text(re.sub(r"store://\S+", "./texts", own), encoding="utf-8")
+    write_run(tmp_path, "whole", STAGES[:2])
+    (tmp_path / "results/whole/logs" / f"evaluate-{KEYS['score'][:12]}.log").write_text(
+        "done\n", encoding="utf-8"
+    )
     ended = subprocess.run(
         [sys.executable, "-m", "xstilts", *shlex.split(COMMANDS[name])],
         cwd=tmp_path,
+        env=os.environ | {"KUBECONFIG": str(tmp_path / "none")},
         capture_output=True,
         text=True,
         check=False,
