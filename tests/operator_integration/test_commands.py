@@ -1,0 +1,218 @@
+"""The command line against a real API server, with the operator running: what a person does from submit to export."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from controlplane.api import Api, Object
+from controlplane.cluster import Cluster, write_kubeconfig
+from controlplane.experiments import Experiments, Labels, answering, manifest
+from controlplane.operating import operating
+from controlplane.player import RUNS_ON, Outcome, playing
+from xstilts.cli import app
+from xstilts.cluster.client import Client
+from xstilts.cluster.place import ClusterPlace
+from xstilts.loading import of_cluster
+from xstilts.notebook import COLUMNS, results
+
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+Run = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def run(cluster: Cluster, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line in a thread, so that operator and pods go on; in the test's namespace and folder."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.chdir(tmp_path)
+
+    async def invoke(*arguments: str, code: int = 0) -> Result:
+        done = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "-n", namespace])
+        assert done.exit_code == code, done.output
+        return done
+
+    return invoke
+
+
+def write(folder: Path, document: Object) -> str:
+    name: str = f"{document['metadata']['name']}.yaml"
+    (folder / name).write_text(yaml.safe_dump(document), encoding="utf-8")
+    return name
+
+
+async def test_from_submit_to_export(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    file = write(tmp_path, manifest("good", intermediates=("qqp",), seeds=(1, 2)))
+    nobody = await run("submit", file, code=2)
+    assert "nobody can be asked here" in nobody.stderr
+    assert "6 trainings, 4 evaluations; 0 of 10 stages are done already" in nobody.stderr
+    assert json.loads((await run("list", "-o", "json", "--cluster")).stdout) == []
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
+        assert (
+            json.loads((await run("submit", file, "--dry-run", "-o", "json")).stdout)["action"] == "checked"
+        )
+        submitted = json.loads((await run("submit", file, "--yes", "-o", "json")).stdout)
+        assert (submitted["action"], submitted["runs"]) == ("created", {"train": 6, "evaluate": 4})
+        watched = (await run("watch", "good", "-o", "json", "--every", "0.5")).stdout.splitlines()
+        last = json.loads(watched[-1])
+        assert (last["state"], last["succeeded"], last["done"], last["percent"]) == (
+            "Completed",
+            True,
+            10,
+            100,
+        )
+        assert len(watched) > 1
+    (listed,) = json.loads((await run("list", "--cluster", "-o", "json")).stdout)
+    assert listed["best"] == last["best"] == (await Experiments(api, namespace).get("good"))["status"]["best"]
+    assert "every stage is done" in (await run("explain", "good")).stdout
+    assert json.loads((await run("submit", file, "-o", "json")).stdout)["action"] == "unchanged"
+    plan = json.loads((await run("plan", file, "--cluster", "-o", "json")).stdout)
+    assert {one["cached"] for one in plan["stages"] if one["kind"] != "report"} == {True}
+    await agrees_with_the_status(cluster, api, namespace, run)
+    exported = json.loads((await run("export", "good", "out", "-o", "json")).stdout)
+    assert {"experiment.yaml", "plan.json", "scores.csv", "tables.md"} <= set(exported["files"])
+
+
+async def agrees_with_the_status(cluster: Cluster, api: Api, namespace: str, run: Run) -> None:
+    """Table, pivot, comparison and data frame hold the numbers that the operator has summed up."""
+    summary = (await Experiments(api, namespace).get("good"))["status"]["results"]
+    found = json.loads((await run("results", "good", "-o", "json")).stdout)
+    scores = {(one["model"], one["intermediate"]): one["score"]["mean"] for one in found["combinations"]}
+    assert {names: f"{mean:.1f}" for names, mean in scores.items()} == {
+        (row["model"], row["intermediate"]): row["score"] for row in summary
+    }
+    pivot = (await run("results", "good", "--pivot", "-o", "markdown")).stdout
+    assert "| good | mean |" in pivot
+    compared = json.loads((await run("compare", "good", "good", "-o", "json")).stdout)
+    assert {row["difference"] for row in compared["rows"]} == {0}
+    assert compared["fields"] == []
+    frame = await asyncio.to_thread(
+        results, "good", cluster=True, namespace=namespace, kubeconfig=str(cluster.kubeconfig)
+    )
+    assert tuple(frame.columns) == COLUMNS
+    means = frame[frame.metric == "score"].groupby(["model", "intermediate"])["value"].mean()
+    assert means.to_dict() == pytest.approx(scores)
+
+
+async def test_what_fails_is_explained_and_tried_again(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    mended = asyncio.Event()
+
+    async def special(labels: Labels) -> Outcome | None:
+        if labels.get("xstilts.dev/kind") == "train" and not mended.is_set():
+            return Outcome(exit_code=64, message="no rows")
+        return None
+
+    file = write(tmp_path, manifest("bad"))
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace, special)):
+        await run("submit", file, "--yes")
+        watched = await run("watch", "bad", "--every", "0.5", code=1)
+        assert "Failed      train xnli after none on bad, seed 1" in watched.stdout
+        explained = json.loads((await run("explain", "bad", "-o", "json")).stdout)
+        assert explained["stage"] == "train xnli after none on bad, seed 1"
+        assert explained["reason"].startswith("InvalidStage: exit code 64")
+        assert explained["event"].startswith("Failed: ")
+        assert explained["remedy"].endswith("xstilts retry bad --failed")
+        # the player is no kubelet: the log is what the status keeps
+        assert (await run("logs", "bad")).stdout == "no rows\n"
+        mended.set()
+        retried = await run("retry", "bad", "--failed")
+        assert "2 stages that failed or could not run: tried again" in retried.stdout
+        await Experiments(api, namespace).until("bad", succeeded, within_s=120)
+        assert "nothing has failed" in (await run("retry", "bad", "--failed")).stdout
+
+
+def succeeded(experiment: Object) -> bool:
+    conditions: list[Any] = experiment.get("status", {}).get("conditions", [])
+    return any(one["status"] == "True" for one in conditions)
+
+
+async def test_suspend_edit_and_what_is_refused(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    async def special(_: Labels) -> Outcome | None:
+        return RUNS_ON if forever else None
+
+    forever = False
+    experiments = Experiments(api, namespace)
+    written = manifest("long", seeds=(1, 2))
+    file = write(tmp_path, written)
+    unseen = await run("submit", file, "--yes")
+    assert "xstilts watch long --cluster" in unseen.stdout
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace, special)):
+        await experiments.until("long", lambda one: one.get("status", {}).get("startTime"), within_s=120)
+        forever = True
+        assert "is suspended" in (await run("suspend", "long")).stdout
+        assert "is suspended already" in (await run("suspend", "long")).stdout
+        await experiments.says("long", "Suspended", within_s=120)
+        explained = (await run("explain", "long")).stdout
+        assert "spec.suspend is true" in explained
+        assert "xstilts resume long" in explained
+        assert "goes on" in (await run("resume", "long")).stdout
+        await experiments.until(
+            "long", lambda one: "suspend" not in one["spec"] or not one["spec"]["suspend"]
+        )
+        doctor = json.loads((await run("doctor", "--cluster", "-o", "json")).stdout)
+        verdicts = {one["name"]: one["verdict"] for one in doctor}
+        assert verdicts["CRDs"] == verdicts["operator"] == verdicts["your rights"] == "ok"
+    write(tmp_path, written | {"spec": written["spec"] | {"seeds": [1]}})
+    other = await run("submit", file, "--yes", code=64)
+    assert "or come with --edit" in other.stderr
+    frozen = await run("submit", file, "--yes", "--edit", code=64)
+    assert frozen.stderr.splitlines()[-1].startswith("error: spec.seeds: must keep every seed")
+    write(tmp_path, written | {"spec": written["spec"] | {"parallelism": 3}})
+    assert "changed" in (await run("submit", file, "--yes", "--edit")).stdout
+    assert (await experiments.get("long"))["spec"]["parallelism"] == 3
+
+
+async def test_errors_for_people(cluster: Cluster, namespace: str, tmp_path: Path, run: Run) -> None:
+    file = write(tmp_path, manifest("lost"))
+    unknown = await run("watch", "nobody", code=64)
+    assert f"must be in cluster test, namespace {namespace}, is not (there: none)" in unknown.stderr
+    context = await run("list", "--context", "other", code=64)
+    assert "must be one of" in context.stderr
+    await run("submit", file, "--yes")
+    unplanned = await run("results", "lost", code=64)
+    assert "must have been planned by the operator, is not" in unplanned.stderr
+    dead = write_kubeconfig(
+        tmp_path / "dead.kubeconfig",
+        server="https://127.0.0.1:1",
+        authority=b"",
+        user={"token": "none"},
+    )
+    away = await run("list", "--kubeconfig", str(dead), code=1)
+    assert "must answer at https://127.0.0.1:1, does not" in away.stderr
+    stranger = cluster.service_account_kubeconfig(namespace, "default")
+    denied = await run("list", "--kubeconfig", str(stranger), code=1)
+    assert "must let you read" in denied.stderr
+    checks = await run("doctor", "--cluster", "--kubeconfig", str(stranger), "-o", "json", code=1)
+    assert {one["name"]: one["verdict"] for one in json.loads(checks.stdout)}["your rights"] == "FAILED"
+
+
+async def test_an_accepted_plan_is_the_files_own(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    """Keys on the cluster are those that `xstilts plan` shows: nothing in this file is unpinned."""
+    file = write(tmp_path, manifest("planned", intermediates=("qqp",)))
+    planned = json.loads((await run("plan", file, "--local", "-o", "json")).stdout)
+    async with operating(cluster, namespace, tmp_path):
+        await run("submit", file, "--yes")
+        await Experiments(api, namespace).until(
+            "planned", lambda one: one.get("status", {}).get("plan"), within_s=120
+        )
+    place = ClusterPlace(Client.connect(str(cluster.kubeconfig)), namespace)
+    loaded = await asyncio.to_thread(of_cluster, place, "planned")
+    assert [one.key for one in loaded.plan.stages] == [
+        one["key"] for one in planned["stages"] if one["kind"] != "report"
+    ]
+    assert loaded.results.partial
