@@ -13,9 +13,10 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from controlplane.api import Api, Object
+from controlplane.api import Api, Object, eventually
 from controlplane.cluster import Cluster, write_kubeconfig
 from controlplane.experiments import Experiments, Labels, answering, manifest
+from controlplane.kubelet import serving_logs
 from controlplane.operating import operating
 from controlplane.player import RUNS_ON, Outcome, playing
 from xstilts.cli import app
@@ -130,6 +131,32 @@ async def test_what_fails_is_explained_and_tried_again(
         assert "2 stages that failed or could not run: tried again" in retried.stdout
         await Experiments(api, namespace).until("bad", succeeded, within_s=120)
         assert "nothing has failed" in (await run("retry", "bad", "--failed")).stdout
+
+
+async def test_the_log_of_a_pod_that_runs(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    async def special(labels: Labels) -> Outcome | None:
+        return RUNS_ON if labels.get("xstilts.dev/kind") == "train" else None
+
+    said = ["reads", "step 1 loss 0.7", "step 2 loss 0.6"]
+    player = answering(api, namespace, special)
+    file = write(tmp_path, manifest("speaks"))
+    async with operating(cluster, namespace, tmp_path), playing(player):
+        await run("submit", file, "--yes")
+        await Experiments(api, namespace).says("speaks", "Running", within_s=120)
+
+        async def trains() -> bool:
+            return any(play.pod["metadata"]["name"].startswith("train") for play in player.plays)
+
+        await eventually(trains, within_s=120)
+        async with serving_logs(api, player.node, tmp_path, lambda pod: said if "train" in pod else []):
+            shown = await run("logs", "speaks", "--tail", "2")
+            assert shown.stdout == "step 1 loss 0.7\nstep 2 loss 0.6\n"
+            assert shown.stderr.startswith("train xnli after none on speaks, seed 1 (Running, train-")
+            followed = await run("logs", "speaks", "-f", "--stage", "train xnli")
+            assert followed.stdout.splitlines() == said
+            assert ", it advances" in (await run("explain", "speaks")).stdout
 
 
 def succeeded(experiment: Object) -> bool:
