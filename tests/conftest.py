@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from controlplane.build import TOOLS, build
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -31,6 +34,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("CI") and _skipped and session.exitstatus == pytest.ExitCode.OK:
         print(f"\nskipped, where nothing may be: {', '.join(_skipped)}")  # noqa: T201 - beside pytest's summary
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test, whose time limit is no measure for a compiler."""
+    wanted = any("promtool" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        _promtool(lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
+
+
+def _promtool(say: Callable[[str], None] = lambda _line: None) -> Path:
+    found = shutil.which("promtool")
+    return Path(found) if found else build(TOOLS["promtool"], say=say) / "bin" / "promtool"
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus' own check of metrics and rules: the machine's, else built."""
+    return _promtool()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,14 +65,11 @@ def test_the_runbooks_name_metrics_and_values_that_are_there(
 
 
 @pytest.mark.slow
-def test_each_alert_fires_when_it_should() -> None:
+def test_each_alert_fires_when_it_should(promtool: Path) -> None:
     file = Path(__file__).with_name("alerts.test.yaml")
     cases = yaml.safe_load(file.read_text())["tests"]
     fired = {case["alertname"] for test in cases for case in test["alert_rule_test"] if case["exp_alerts"]}
     assert fired == {rule["alert"] for rule in RULES}
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not here (Debian: apt-get install prometheus)")
     checked = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

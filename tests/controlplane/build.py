@@ -135,6 +135,12 @@ TOOLS = {
             commands=("helm",),
         ),
         Tool(
+            name="promtool",
+            package="github.com/prometheus/prometheus/cmd/promtool",
+            module="github.com/prometheus/prometheus",
+            commands=("promtool",),
+        ),
+        Tool(
             name="coredns",
             package=".",
             module="github.com/coredns/coredns",

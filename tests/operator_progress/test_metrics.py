@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -183,10 +183,8 @@ def test_the_operators_own_work(cache: Cache) -> None:
     assert not any(name.endswith("_created") for name, _ in found)
 
 
-def test_promtool_finds_no_fault(cache: Cache) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not here (Debian: apt-get install prometheus)")
+@pytest.mark.slow
+def test_promtool_finds_no_fault(cache: Cache, promtool: Path) -> None:
     text = generate_latest(everything(cache))
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr.decode(), checked.stdout.decode()) == (0, "", "")
