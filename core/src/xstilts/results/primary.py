@@ -156,7 +156,7 @@ def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Con
     for (model, reference), intermediate, measure in product(pairs, intermediates, analysis.primary):
         weights = _weights(measured, target, measure, languages)
         reason = _reason(measured, target, intermediate, [model, *([reference] if reference else [])])
-        if weights is None and languages:
+        if weights is None and not reason:
             reason = (
                 "the target is not scored in a language other than English"
                 if not set(languages) - {ENGLISH}
