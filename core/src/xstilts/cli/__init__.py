@@ -24,6 +24,7 @@ from xstilts.cli.pin import pin
 from xstilts.cli.plan import plan
 from xstilts.cli.plugin import program_name
 from xstilts.cli.put import put
+from xstilts.cli.report import report
 from xstilts.cli.results import results
 from xstilts.cli.run import run
 from xstilts.cli.score import score
@@ -76,6 +77,7 @@ app.command()(watch)
 app.command()(explain)
 app.command()(logs)
 app.command()(results)
+app.command()(report)
 app.command("compare")(compare_experiments)
 app.command()(export)
 app.command()(suspend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,12 +36,13 @@ def write_report(ended: Ended, store: Store, folder: Path) -> Path:
     stage = report_stage(done)
     if done and store.lookup(stage.key) is None:
         with store.write(stage, {"versions": {"xstilts": version("xstilts")}}) as draft:
-            _write(files, draft.path)
-    _write(files, folder)
+            write_files(files, draft.path)
+    write_files(files, folder)
     return folder / PAGE
 
 
-def _write(files: dict[str, str | bytes], folder: Path) -> None:
+def write_files(files: Mapping[str, str | bytes], folder: Path) -> None:
+    """Write a report's files into a folder, which is made if absent."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
