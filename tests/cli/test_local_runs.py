@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -228,6 +233,61 @@ def test_what_is_no_record_is_none(tmp_path):
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     assert read_record(tmp_path) is None
     assert read_record(Path(tmp_path / "absent")) is None
+
+
+def test_another_namespace_is_not_that_of_the_run(invoke, tmp_path):
+    write_run(tmp_path)
+    assert invoke("explain", "made", "-n", "default").exit_code == 0
+    assert (
+        "must have been run on this machine or be on a cluster"
+        in invoke("explain", "made", "-n", "ml").stderr
+    )
+
+
+def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
+    """What `xstilts ARGUMENTS` shows on a terminal of 100 columns and 30 rows."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xstilts", *arguments],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "KUBECONFIG": str(folder / "none"), **environment},
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the end, as Linux has it
+        while piece := os.read(ours, 4096):
+            said += piece
+    os.close(ours)
+    process.wait(timeout=30)
+    return said.decode()
+
+
+def test_a_terminal_gets_colour_and_a_live_table(tmp_path):
+    write_run(tmp_path)
+    shown = on_a_terminal(tmp_path, "watch", "made")
+    assert "\x1b[31mFailed" in shown
+    assert "\x1b[2K" in shown  # drawn over what was there
+    listed = on_a_terminal(tmp_path, "list")
+    assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) <= 100 for line in listed.splitlines())
+    assert "\x1b[3" not in on_a_terminal(tmp_path, "list", NO_COLOR="1")
+
+
+def test_names_are_completed(tmp_path):
+    write_run(tmp_path)
+    words = {"_XSTILTS_COMPLETE": "complete_bash", "COMP_WORDS": "xstilts watch ma", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("xstilts")],
+        cwd=tmp_path,
+        env=os.environ | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["made"]
 
 
 def test_no_colour_where_nobody_sees_it(invoke, tmp_path):

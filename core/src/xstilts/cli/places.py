@@ -91,7 +91,7 @@ class Where:
         experiment = file_experiment(target)
         name = experiment.metadata.name if experiment else target
         chosen = self.chosen
-        if chosen is False or (chosen is None and self.local.has(name)):
+        if chosen is False or (chosen is None and self.local.has(name, self.namespace)):
             return name, self.local
         try:
             return name, self.on_cluster(experiment.metadata.namespace if experiment else None)

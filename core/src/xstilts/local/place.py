@@ -43,9 +43,10 @@ class LocalPlace:
         folders = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(one.name for one in folders if read_record(one))
 
-    def has(self, name: str) -> bool:
-        """Whether an experiment has been run here."""
-        return read_record(self.folder / name) is not None
+    def has(self, name: str, namespace: str | None = None) -> bool:
+        """Whether an experiment has been run here; in that namespace, where one is said."""
+        found = read_record(self.folder / name)
+        return found is not None and namespace in {None, found.namespace}
 
     def record(self, name: str) -> RunRecord:
         """The record of a run.
