@@ -87,7 +87,12 @@ def test_a_failure_is_told_and_stops_only_what_depends_on_it(workplace: Path, en
         (workplace / "results" / "tiny" / "report.html").read_text(encoding="utf-8").startswith("<!doctype")
     )
 
-    again = run(workplace, "run", file.name)
+    why = json.loads(run(workplace, "explain", "tiny", "-o", "json").stdout)
+    assert (why["state"], why["stage"]) == ("PartlyFailed", "train broken after none on e5, seed 1")
+    assert "row 3" in why["reason"]
+    assert why["log"]
+
+    again = run(workplace, "retry", "tiny", "--failed")
     assert again.returncode == 1
     assert "1 stages to run" in again.stderr or "2 stages to run" in again.stderr
     assert "train places" not in again.stderr, "what is done is not done again"
@@ -120,6 +125,9 @@ def test_ctrl_c_saves_and_the_same_command_continues(workplace: Path, encoder_di
     checkpoints = list((workplace / ".xstilts").rglob("checkpoints/*"))
     assert checkpoints, "what was done is saved"
 
+    (listed,) = json.loads(run(workplace, "list", "-o", "json").stdout)
+    assert listed["state"] == "Interrupted"
+    command = [*XSTILTS, "resume", "tiny"]
     started = subprocess.Popen(command, cwd=workplace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not any(
@@ -127,5 +135,8 @@ def test_ctrl_c_saves_and_the_same_command_continues(workplace: Path, encoder_di
     ):
         assert started.poll() is None
         time.sleep(0.2)
-    os.kill(started.pid, signal.SIGTERM)
+    watched = json.loads(run(workplace, "watch", "tiny", "--once", "-o", "json").stdout)
+    assert watched["state"] == "Running"
+    assert watched["stages"][0]["state"] == "Running"
+    assert "is asked to save and end" in run(workplace, "suspend", "tiny").stdout
     assert started.wait(timeout=30) == 130
