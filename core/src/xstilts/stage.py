@@ -243,10 +243,10 @@ class EvaluateSpec(Model):
 class ReportSpec(Model):
     """The tables and the page over some evaluations: its parents are those, in roles `evaluate.0` and up.
 
-    Names stand in no spec: what the page calls its rows comes from the plan's cells.
+    `version` grows with what a report holds, so that one of an older version is not taken for it. Names stand in no spec: what the page calls its rows comes from the plan's cells.
     """
 
-    version: int = 1
+    version: int = 2
 
 
 class Stage(Model):

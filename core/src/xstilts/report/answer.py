@@ -9,9 +9,11 @@ from xstilts.results import Results
 from xstilts.results.measured import Measured
 from xstilts.results.primary import Cells, PrimaryRow, unanswered
 from xstilts.results.primary_table import collapse_notes
+from xstilts.results.table import OF_E5
 from xstilts.results.words import cell_relation, p_value, plural, span
 from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
+from xstilts.stage import Family
 
 LEVEL = 0.05  # of the corrected p-value
 NAMED = 3  # so many contrasts of a measure are told one by one
@@ -126,6 +128,8 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
         yield f"A true difference smaller than {sizes} points would more often than one time in five not have been found."
     yield from _without_flagged(rows, whole, results)
     yield from collapse_notes(Measured(results))
+    if Family.E5 in results.models.values():
+        yield OF_E5
     targets = list(dict.fromkeys(row.target for row in whole))
     yield f"It is an answer for {', '.join(targets)} and the models {', '.join(results.models)}, and for no other task or model."
 

@@ -15,6 +15,7 @@ from xstilts.stage import Family
 __all__ = [
     "ABSENT",
     "COLUMNS",
+    "OF_E5",
     "Column",
     "Table",
     "difference",
@@ -24,6 +25,11 @@ __all__ = [
     "summary_table",
 ]
 
+OF_E5 = (
+    "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
+    "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
+    "speaks for or against results of other pretrained models."
+)
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
 
@@ -135,11 +141,7 @@ def notes(results: Results) -> list[str]:
             f"± is the standard deviation over {len(seeds)} seeds or fewer, as the column seeds says."
         )
     if Family.E5 in results.models.values():
-        said.append(
-            "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
-            "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
-            "speaks for or against results of other pretrained models."
-        )
+        said.append(OF_E5)
     said += [
         f"{CATALOGUE[name].title}: the {CATALOGUE[name].evaluates} split is scored, not a test split."
         for name in results.targets
