@@ -164,6 +164,16 @@ def test_a_cell_that_was_not_run_is_a_row_that_says_so():
     assert "Asked for and not there: 2 contrasts" in " ".join(table.notes)
 
 
+def test_a_cell_with_scores_and_no_answers_says_so():
+    made = results()
+    kept = {
+        cell: of for cell, of in made.answers.items() if (cell.model, cell.intermediate) != ("large", "mnli")
+    }
+    assert "large / mnli has no answers by item" in {
+        one.reason for one in unanswered(replace(made, answers=kept), Analysis())
+    }
+
+
 def test_seeds_that_no_model_shares_with_its_none_are_named():
     made = results()
     moved = {

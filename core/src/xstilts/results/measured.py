@@ -72,6 +72,10 @@ class Measured:
         """Whether the answers to a target's items are known."""
         return any(name == target for _, _, name in self._answers)
 
+    def has_scores(self, model: str, intermediate: str, target: str) -> bool:
+        """Whether a cell has scores, with or without answers."""
+        return (model, intermediate, target) in self._scores
+
     def seeds(self, model: str, intermediate: str, target: str) -> tuple[Seed, ...]:
         """The seeds with what samples of a target are made of: answers where the target has any, else scores."""
         cells = self._answers if self.has_items(target) else self._scores

@@ -173,7 +173,8 @@ def _reason(measured: Measured, target: str, intermediate: str, models: Sequence
     for model in models:
         for name in (BASELINE, intermediate):
             if not measured.seeds(model, name, target):
-                return f"{model} / {name} has no scores"
+                there = measured.has_scores(model, name, target)
+                return f"{model} / {name} has {'no answers by item' if there else 'no scores'}"
         if not measured.paired_seeds(model, intermediate, target):
             return f"{model} / {intermediate} and {model} / {BASELINE} have no seed in common"
     return ""
