@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from xstilts.local.place import LocalPlace
 from xstilts.local.record import Recorder, RunRecord, is_alive, read_record
 from xstilts.local.schedule import State
 
@@ -242,6 +243,22 @@ def test_another_namespace_is_not_that_of_the_run(invoke, tmp_path):
         "must have been run on this machine or be on a cluster"
         in invoke("explain", "made", "-n", "ml").stderr
     )
+
+
+def test_ctrl_c_is_130_in_every_command(invoke, tmp_path, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write_run(tmp_path)
+    for command, method in (
+        ("list", "standings"),
+        ("watch", "standing"),
+        ("explain", "explain"),
+        ("suspend", "stop"),
+    ):
+        monkeypatch.setattr(LocalPlace, method, interrupted)
+        arguments = [command] if command == "list" else [command, "made"]
+        assert invoke(*arguments).exit_code == 130
 
 
 def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:

@@ -38,9 +38,10 @@ def compare_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Compare two experiments: the scores that both have, by the names of model, intermediate and target.
+    """Compare the scores that two experiments both have, and their specs.
 
-    Below stands in which fields of the spec they differ, and what only one of them has scored.
+    Scores are matched by the names of model, intermediate and target. Below stands in which fields of the spec they
+    differ, and what only one of them has scored.
 
     \b
     Examples:

@@ -38,10 +38,10 @@ def doctor(
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Check what experiments need: on this machine and on the cluster, or with --local or --cluster on one of them.
+    """Check what experiments need, on this machine and on the cluster.
 
-    Of the cluster: that it answers, the CRDs, your rights, the operator, GPUs, store and queue. Each line that is not
-    well says what to do. Exit code 1 if one has failed.
+    With --local or --cluster only on one of them. Of the cluster: that it answers, the CRDs, your rights, the operator,
+    GPUs, store and queue. Each line that is not well says what to do. Exit code 1 if one has failed.
 
     \b
     Examples:

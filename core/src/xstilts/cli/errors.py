@@ -7,13 +7,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from xstilts.errors import EXIT_FAILED, Problem, UserError
+from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED, Problem, UserError
 
 
 class CommandGroup(TyperGroup):
     """The group of all commands: a UserError becomes `error: FIELD: sentence` lines and its exit code.
 
-    What the operating system refuses becomes a line, too, and exit code 1.
+    What the operating system refuses becomes a line, too, and exit code 1. Ctrl-C is 130 everywhere.
     """
 
     def invoke(
@@ -26,6 +26,8 @@ class CommandGroup(TyperGroup):
             for problem in error.problems:
                 typer.echo(f"error: {problem}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_SIGNALLED) from None
         except BrokenPipeError:  # the reader of our output has gone; typer ends the program quietly
             raise
         except OSError as error:  # a full disk, a folder that may not be written

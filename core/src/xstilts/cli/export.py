@@ -55,7 +55,7 @@ def export(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write an experiment into a folder: its file with all defaults, its plan, every score, the tables, the predictions.
+    """Write an experiment into a folder: file, plan, scores, tables, predictions.
 
     predictions/MODEL/INTERMEDIATE/seed-N/ is a submission that `xstilts score` takes. Those of a cluster's experiment
     are in its store: name it with --store.

@@ -30,7 +30,7 @@ def list_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """List experiments: those that were run here, where there are any, else those of the cluster's namespace.
+    """List experiments: those that were run here, if any were, else the cluster's.
 
     \b
     Examples:

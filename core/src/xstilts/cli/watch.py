@@ -43,7 +43,7 @@ def watch(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Watch an experiment: its stages with percent, time left, score so far, and why one does not go on.
+    """Watch an experiment's stages: percent, time left, score so far, reason.
 
     On a terminal it is a live table; elsewhere a line a change, with `-o json` a JSON document a line. It ends with the
     experiment: exit code 0 if that has succeeded, 1 if not. Ctrl-C stops watching, and nothing else.
