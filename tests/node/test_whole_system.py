@@ -1,0 +1,246 @@
+"""The whole system on a real node: the chart, both images, the quickstart's very file, and what disturbs a run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.rendering import CHART
+from controlplane.api import Api, Object, connect, eventually
+from controlplane.cluster import Cluster
+from controlplane.experiments import Experiments, summary
+from controlplane.recording import recording
+from node import place
+from node.installation import RELEASE, SYSTEM, Installation, outputs, put_inputs, store
+from xstilts.stage import Kind
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.anyio, pytest.mark.timeout(3600)]
+
+PLAIN, DISTURBED, SMALL = "plain", "disturbed", "small"
+FINISHED_WITHIN_S = 3000
+GPU = "nvidia.com/gpu"
+
+
+@pytest.fixture(scope="module")
+def installed(node: Cluster) -> Iterator[Installation]:
+    installation = Installation(node, (PLAIN, DISTURBED, SMALL))
+    installation.install()
+    yield installation
+    installation.remove()
+
+
+@pytest.fixture
+async def api(node: Cluster) -> AsyncIterator[Api]:
+    async with connect(node.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def quickstart(repository: Path) -> Path:
+    return repository / "examples" / "quickstart.yaml"
+
+
+@pytest.fixture(scope="module")
+def local_outputs(repository: Path) -> dict[str, str]:
+    """Of the quickstart as `make demo` runs it on this machine, in the store of the working tree."""
+    subprocess.run([sys.executable, repository / "scripts" / "demo.py"], check=True, cwd=repository)
+    return outputs(repository / ".xstilts" / "default" / "default")
+
+
+def stage_keys(installation: Installation, namespace: str) -> dict[str, str]:
+    """Of every stage: its key -> its outputs digest, as the status says."""
+    stages = installation.get("transferstages", "-n", namespace)["items"]
+    return {one["spec"]["key"]: one.get("status", {}).get("outputsDigest", "") for one in stages}
+
+
+async def succeeded(installation: Installation, api: Api, namespace: str, name: str) -> Object:
+    (ended,) = await Experiments(api, namespace).ended(name, within_s=FINISHED_WITHIN_S)
+    told = installation.cluster.kubectl("describe", "tx,pods", "-n", namespace)
+    assert summary(ended)["status"] == "True", told
+    return ended
+
+
+def test_helm_test_passes(installed: Installation) -> None:
+    assert "Succeeded" in installed.helm("test", RELEASE, "--timeout=5m")
+
+
+async def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
+    installed: Installation, api: Api, quickstart: Path, local_outputs: dict[str, str]
+) -> None:
+    put_inputs(quickstart, PLAIN)
+    begun = time.monotonic()
+    installed.cluster.kubectl("apply", "-n", PLAIN, "-f", quickstart)
+    ended = await succeeded(installed, api, PLAIN, "quickstart")
+    print(f"quickstart on the cluster: {time.monotonic() - begun:.0f} s")  # noqa: T201 - for -s
+    made = outputs(store(PLAIN) / PLAIN)
+    assert made
+    assert {key: local_outputs.get(key) for key in made} == made
+    told = stage_keys(installed, PLAIN)
+    assert {key: digest for key, digest in told.items() if key in made} == made
+    assert ended["status"]["counts"]["succeeded"] == ended["status"]["counts"]["total"]
+    assert ended["status"]["report"]["state"] == "Succeeded"
+    assert (store(PLAIN) / PLAIN / "reports" / "quickstart" / "report.html").is_file()
+    assert ended["status"]["results"]
+
+
+async def test_neither_a_killed_operator_nor_an_evicted_pod_changes_a_byte(
+    installed: Installation, api: Api, quickstart: Path, local_outputs: dict[str, str]
+) -> None:
+    put_inputs(quickstart, DISTURBED)
+    experiments = Experiments(api, DISTURBED)
+    async with recording(api, DISTURBED) as seen:
+        installed.cluster.kubectl("apply", "-n", DISTURBED, "-f", quickstart)
+        evicted = await eventually(lambda: training(api), within_s=FINISHED_WITHIN_S, every_s=0.5)
+        killed = installed.operator_pod()
+        installed.cluster.kubectl("delete", "pod", killed, "-n", SYSTEM, "--grace-period=0", "--force")
+        await evict(api, evicted)
+        await succeeded(installed, api, DISTURBED, "quickstart")
+    assert installed.operator_pod() != killed
+    assert seen.twice == []
+    assert seen.overlaps == []
+    stage = evicted["metadata"]["labels"]["xstilts.dev/stage"]
+    attempts = {
+        one["metadata"]["name"]: (
+            one["status"].get("attempt", {}).get("number"),
+            one["status"].get("resumes", 0),
+        )
+        for one in await experiments.stages()
+    }
+    assert attempts.pop(stage) == (2, 1)
+    assert set(attempts.values()) <= {(1, 0)}
+    made = outputs(store(DISTURBED) / DISTURBED)
+    assert {key: local_outputs.get(key) for key in made} == made
+
+
+async def training(api: Api) -> Object | None:
+    """A pod that has trained for some seconds, so that there is something to lose."""
+    pods = await api.get(
+        f"/api/v1/namespaces/{DISTURBED}/pods", labelSelector=f"xstilts.dev/kind={Kind.TRAIN.value}"
+    )
+    for pod in pods["items"]:
+        (container,) = pod["status"].get("containerStatuses") or ({"state": {}},)
+        if running := container["state"].get("running"):
+            begun = datetime.fromisoformat(running["startedAt"])
+            if datetime.now(UTC) - begun > timedelta(seconds=14):
+                return dict(pod)
+    return None
+
+
+async def evict(api: Api, pod: Object) -> None:
+    """As `kubectl drain` does."""
+    named = {"name": pod["metadata"]["name"], "namespace": DISTURBED}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": named}
+    await api.create(f"/api/v1/namespaces/{DISTURBED}/pods/{named['name']}/eviction", eviction)
+
+
+def small(quickstart: Path, name: str, **spec: Any) -> Object:
+    """One task of the quickstart, on a few of its rows; experiments of the same seed would share their stages."""
+    document: Object = yaml.safe_load(quickstart.read_text(encoding="utf-8"))
+    document["metadata"]["name"] = name
+    document["spec"] |= {
+        "tasks": [
+            one | {"languages": ["en"]} for one in document["spec"]["tasks"] if one["name"] == "name-kind"
+        ],
+        "intermediates": [],
+        "targets": [{"task": "name-kind"}],
+        "training": {
+            "defaults": {
+                "learningRate": "2e-4",
+                "epochs": 1,
+                "batchSize": 8,
+                "maxLength": 32,
+                "maxExamples": 32,
+            }
+        },
+        **spec,
+    }
+    return document
+
+
+async def test_a_node_with_one_gpu_trains_one_stage_at_a_time(
+    installed: Installation, api: Api, quickstart: Path
+) -> None:
+    put_inputs(quickstart, SMALL)
+    advertise(installed, "1")
+    experiments = Experiments(api, SMALL)
+    at_once, waited = 0, False
+    try:
+        await experiments.submit(
+            small(quickstart, "one-gpu", seeds=[1, 2, 3], resources={"cpu": 1, "gpus": 1}, parallelism=3)
+        )
+        ended = asyncio.create_task(succeeded(installed, api, SMALL, "one-gpu"))
+        while not ended.done():
+            pods = [pod for pod in await experiments.pods() if GPU in limits(pod)]
+            at_once = max(at_once, sum(pod["status"].get("phase") == "Running" for pod in pods))
+            waited |= any(f"Insufficient {GPU}" in unscheduled(pod) for pod in pods)
+            await asyncio.sleep(0.5)
+        await ended
+    finally:
+        advertise(installed, None)
+    assert at_once == 1
+    assert waited
+
+
+def advertise(installation: Installation, gpus: str | None) -> None:
+    """Have the node say that it has GPUs (it has none, and the trainer then uses the processor)."""
+    path = f"/status/capacity/{GPU.replace('/', '~1')}"
+    patch = [{"op": "add", "path": path, "value": gpus} if gpus else {"op": "remove", "path": path}]
+    installation.cluster.kubectl(
+        "patch", "node", place.NAME, "--subresource=status", "--type=json", f"--patch={json.dumps(patch)}"
+    )
+
+
+def limits(pod: Object) -> Object:
+    return dict(pod["spec"]["containers"][0]["resources"].get("limits", {}))
+
+
+def unscheduled(pod: Object) -> str:
+    """Why the scheduler has not found a node for it."""
+    conditions = pod["status"].get("conditions", ())
+    return " ".join(one.get("message", "") for one in conditions if one["type"] == "PodScheduled")
+
+
+async def test_an_upgrade_changes_no_key_of_what_was_accepted(
+    installed: Installation, api: Api, quickstart: Path
+) -> None:
+    put_inputs(quickstart, SMALL)
+    await Experiments(api, SMALL).submit(small(quickstart, "upgraded", seeds=[5], resources={"cpu": 1}))
+    await succeeded(installed, api, SMALL, "upgraded")
+    before, pod = stage_keys(installed, SMALL), installed.operator_pod()
+    changed = installed.values(parallelism=3, pods={"defaultMemory": "3Gi", "scratch": "6Gi"})
+    installed.helm("upgrade", RELEASE, CHART, "--wait", "--timeout=5m", values=changed)
+    assert installed.operator_pod() != pod
+    await Experiments(api, SMALL).edit("upgraded", seeds=[5, 6])  # has it planned anew, by the new operator
+    await Experiments(api, SMALL).until(
+        "upgraded",
+        lambda one: one["status"]["observedGeneration"] == 2 and summary(one)["status"] == "True",
+        within_s=FINISHED_WITHIN_S,
+    )
+    after = stage_keys(installed, SMALL)
+    assert {key: after.get(key) for key in before} == before
+    assert len(after) > len(before)
+
+
+def test_uninstalling_leaves_experiments_results_and_nothing_that_runs(installed: Installation) -> None:
+    before = stage_keys(installed, PLAIN)
+    installed.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
+    left = installed.get(
+        "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies", "-n", SYSTEM
+    )
+    names = {(one["kind"], one["metadata"]["name"]) for one in left["items"]}
+    assert names == {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
+    assert stage_keys(installed, PLAIN) == before
+    served = installed.get("roles,rolebindings,serviceaccounts", "-n", PLAIN)["items"]
+    assert [one["metadata"]["name"] for one in served] == ["default"]
+    assert outputs(store(PLAIN) / PLAIN)
+    installed.install()  # over what was kept, for `remove`
