@@ -117,6 +117,7 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
                 numeric=False,
             ),
         ),
+        *_reach([row.mean for row in rows]),
         *_short_mixes(results),
     )
 
@@ -190,6 +191,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
                 numeric=False,
             ),
         ),
+        *_reach([row.difference for row in rows]),
     )
 
 
@@ -203,7 +205,7 @@ def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
             Column("model", lambda row: row.model, "the pretrained model", numeric=False),
             Column(
                 "target",
-                lambda row: row.target or "mean over targets",
+                lambda row: row.target or f"mean over {row.targets} targets",
                 "the task that is scored",
                 numeric=False,
             ),
@@ -232,6 +234,7 @@ def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
             ),
             Column("relation", lambda row: _chosen_relations(results, row), RELATION_MEANING, numeric=False),
         ),
+        *_reach([row.delta for row in rows]),
         "The oracle, chosen on the target's own dev set in every language, is blank: those sets are not scored.",
     )
 
@@ -320,6 +323,7 @@ def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
                 numeric=False,
             ),
         ),
+        *_reach([row.delta for row in rows]),
     )
 
 
@@ -352,6 +356,7 @@ def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
                 numeric=False,
             ),
         ),
+        *_reach([row.delta for row in rows]),
     )
 
 
@@ -444,6 +449,15 @@ def _table(
         rows=tuple(tuple(column.text(row) for column in columns) for row in rows),
         notes=(*said, *notes),
     )
+
+
+def _reach(intervals: Sequence[Interval | None]) -> Iterator[str]:
+    """What intervals of a table do not cover, where any does not."""
+    known = [one for one in intervals if one is not None and one.known]
+    if any(not one.covers_seeds for one in known):
+        yield "With one or two seeds, intervals and p-values are over the choice of test items only, not over trainings."
+    if any(not one.covers_items for one in known):
+        yield "Where items are not simply right or wrong, intervals and p-values are over seeds only, not over items."
 
 
 def _ends(of: Interval | None) -> str:

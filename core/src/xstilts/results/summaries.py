@@ -102,6 +102,7 @@ class BestOf:
         chosen: by how many seeds each was chosen (halves count as parts of a seed).
         unselected: the highest mean delta, chosen and scored on the same numbers: biased upwards, to compare with.
         unrelated: whether only intermediates without a relation to the target could be chosen.
+        targets: over how many it is.
     """
 
     model: str
@@ -111,6 +112,7 @@ class BestOf:
     chosen: Mapping[str, float]
     unselected: float | None
     unrelated: bool
+    targets: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,9 @@ def target_means(measured: Measured) -> list[TargetMean]:
 
 
 def consistencies(measured: Measured) -> list[Consistency]:
-    """By model and target: those with a delta of one intermediate or more."""
+    """By target and model: those with a delta of one intermediate or more."""
     found = []
-    for model, target in product(measured.results.models, measured.targets):
+    for target, model in product(measured.targets, measured.results.models):
         means = {
             name: score_delta(measured, model, name, target).mean
             for name in _intermediates(measured)
@@ -181,7 +183,7 @@ def comparisons(measured: Measured) -> list[Comparison]:
 
 
 def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
-    """By model: every target, and their mean last.
+    """By model: every target, and last the mean over those on which a choice could be scored, where there are two or more.
 
     Seed by seed, an intermediate is chosen on English dev, where every training has such a score and it is of a dev set (not
     of a part held out of train, which an in-task intermediate may have seen); else on one half of the items and scored on the other, both ways, over 20 halvings; else
@@ -220,19 +222,20 @@ def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
                 )
             )
         found += of_model
-        if len(of_model) > 1:
-            alike = bool(samples) and len({one.seeds for one in samples}) == 1
+        scored = [one for one in of_model if one.delta is not None]
+        if len(scored) > 1:
+            alike = len({one.seeds for one in samples}) == 1
+            naive = [one.unselected for one in scored if one.unselected is not None]
             found.append(
                 BestOf(
                     model=model,
                     target=None,
-                    selection=tuple(dict.fromkeys(one.selection[0] for one in of_model if one.delta)),
+                    selection=tuple(dict.fromkeys(one.selection[0] for one in scored)),
                     delta=interval([Term(1, mean_over_tests(samples))]) if alike else None,
                     chosen={},
-                    unselected=float(
-                        np.mean([one.unselected for one in of_model if one.unselected is not None])
-                    ),
+                    unselected=float(np.mean(naive)),
                     unrelated=unrelated,
+                    targets=len(scored),
                 )
             )
     return found
