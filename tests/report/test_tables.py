@@ -9,7 +9,8 @@ import pytest
 from xstilts.catalogue import CATALOGUE, INTERMEDIATES
 from xstilts.catalogue.published import PUBLISHED
 from xstilts.report.contents import contents
-from xstilts.report.tables import comparable, report_tables
+from xstilts.report.published import comparable
+from xstilts.report.tables import report_tables
 from xstilts.results import Results, ScoreRow
 from xstilts.results.measured import Measured
 from xstilts.results.rows import IntermediateTraits

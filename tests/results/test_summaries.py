@@ -12,16 +12,15 @@ from statsmodels.stats.multitest import multipletests
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.measured import Measured
+from xstilts.results.measured import Measured, score_delta
 from xstilts.results.robustness import group_deltas, language_deltas, robustness
 from xstilts.results.rows import Answers, IntermediateTraits
+from xstilts.results.selection import Selection
 from xstilts.results.summaries import (
-    Selection,
     Split,
     best_of,
     comparisons,
     consistencies,
-    score_delta,
     target_means,
 )
 from xstilts.stage import Family

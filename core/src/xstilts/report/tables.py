@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from xstilts.catalogue import CATALOGUE, INTERMEDIATES
+from xstilts.catalogue import INTERMEDIATES
 from xstilts.catalogue.languages import language_name
-from xstilts.catalogue.published import PUBLISHED, Published
-from xstilts.results import Results, combinations
+from xstilts.report.cells import covers, described, ends, estimate, named, plain, reach
+from xstilts.report.published import comparable, published_table
+from xstilts.results import Results
 from xstilts.results.measured import Measured
 from xstilts.results.robustness import (
     BOTTOM,
@@ -28,7 +27,6 @@ from xstilts.results.summaries import (
     best_of,
     comparisons,
     consistencies,
-    split_of,
     target_means,
 )
 from xstilts.results.table import Column, Table
@@ -38,23 +36,9 @@ from xstilts.results.words import (
     cell_relation,
     p_value,
     signed,
-    span,
 )
-from xstilts.spec.fields import BASELINE
-from xstilts.statistics import Interval
 
-_DESCRIPTIVE = "Descriptive: nothing here was fixed before the run."
 _SHORT = 3  # so many languages of a group are named
-
-
-@dataclass(frozen=True)
-class Comparable:
-    """A published score beside the experiment's own, and why they cannot be compared; nothing where they can."""
-
-    published: Published
-    model: str | None
-    ours: float | None
-    reasons: tuple[str, ...]
 
 
 def report_tables(measured: Measured) -> dict[str, Table]:
@@ -81,7 +65,7 @@ def _unrelated_best(measured: Measured) -> list[BestOf]:
 
 def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
     """The mean delta of each intermediate over targets."""
-    return _table(
+    return described(
         results,
         "mean delta over targets",
         rows,
@@ -96,8 +80,8 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
             Column(
                 "mean delta", lambda row: signed(row.mean.estimate), "score less that of none, over targets"
             ),
-            Column("95 % interval", lambda row: _ends(row.mean), "seeds, and items where they are known"),
-            Column("covers", lambda row: _covers(row.mean), "what the interval covers", numeric=False),
+            Column("95 % interval", lambda row: ends(row.mean), "seeds, and items where they are known"),
+            Column("covers", lambda row: covers(row.mean), "what the interval covers", numeric=False),
             Column(
                 "helps",
                 lambda row: f"{row.helped} of {len(row.targets)}",
@@ -105,7 +89,7 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
             ),
             Column(
                 "unrelated",
-                lambda row: _estimate(row.unrelated) if row.related else "the same",
+                lambda row: estimate(row.unrelated) if row.related else "the same",
                 "mean delta without the targets in the last column",
             ),
             Column(
@@ -117,7 +101,7 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
                 numeric=False,
             ),
         ),
-        *_reach([row.mean for row in rows]),
+        *reach([row.mean for row in rows]),
         *_short_mixes(results),
     )
 
@@ -131,7 +115,7 @@ def _short_mixes(results: Results) -> Iterator[str]:
 
 def consistency_table(results: Results, rows: Sequence[Consistency]) -> Table:
     """How many intermediates help a target."""
-    return _table(
+    return described(
         results,
         "intermediates that help",
         rows,
@@ -160,7 +144,7 @@ def consistency_table(results: Results, rows: Sequence[Consistency]) -> Table:
 
 def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
     """Variants against their plain form, mixes against the best of their tasks."""
-    return _table(
+    return described(
         results,
         "contrasts of intermediates",
         rows,
@@ -170,9 +154,9 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
             Column("less", lambda row: row.against, "what it is compared with", numeric=False),
             Column("difference", lambda row: signed(row.difference.estimate), "of scores, mean over targets"),
             Column(
-                "95 % interval", lambda row: _ends(row.difference), "seeds, and items where they are known"
+                "95 % interval", lambda row: ends(row.difference), "seeds, and items where they are known"
             ),
-            Column("covers", lambda row: _covers(row.difference), "what the interval covers", numeric=False),
+            Column("covers", lambda row: covers(row.difference), "what the interval covers", numeric=False),
             Column("targets", lambda row: " ".join(row.targets), "over which the mean is", numeric=False),
             Column(
                 "chosen on",
@@ -191,13 +175,13 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
                 numeric=False,
             ),
         ),
-        *_reach([row.difference for row in rows]),
+        *reach([row.difference for row in rows]),
     )
 
 
 def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
     """What the best intermediate brings."""
-    return _table(
+    return described(
         results,
         "best intermediate",
         rows,
@@ -218,8 +202,8 @@ def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
             Column(
                 "delta", lambda row: signed(row.delta.estimate if row.delta else None), "selection counted in"
             ),
-            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
-            Column("covers", lambda row: _covers(row.delta), "what the interval covers", numeric=False),
+            Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
+            Column("covers", lambda row: covers(row.delta), "what the interval covers", numeric=False),
             Column(
                 "chosen on",
                 lambda row: ", ".join(one.value for one in row.selection),
@@ -234,14 +218,14 @@ def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
             ),
             Column("relation", lambda row: _chosen_relations(results, row), RELATION_MEANING, numeric=False),
         ),
-        *_reach([row.delta for row in rows]),
+        *reach([row.delta for row in rows]),
         "The oracle, chosen on the target's own dev set in every language, is blank: those sets are not scored.",
     )
 
 
 def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
     """What is worst, how far languages and seeds lie apart, who gains."""
-    return _table(
+    return described(
         results,
         "robustness",
         rows,
@@ -253,7 +237,7 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
             ),
             Column(
                 "worst of none",
-                lambda row: _named(row.worst, "{:.1f}"),
+                lambda row: named(row.worst, "{:.1f}"),
                 "the language that is worst for none",
             ),
             Column(
@@ -263,17 +247,17 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
             ),
             Column(
                 "sd languages",
-                lambda row: _plain(row.over_languages),
+                lambda row: plain(row.over_languages),
                 "standard deviation over the languages other than English",
             ),
-            Column("sd seeds", lambda row: _plain(row.over_seeds), "that of the zero-shot mean over seeds"),
+            Column("sd seeds", lambda row: plain(row.over_seeds), "that of the zero-shot mean over seeds"),
             Column(
                 "improved",
                 lambda row: ABSENT if row.improved is None else f"{row.improved} of {row.compared}",
                 "languages with a delta above 0",
             ),
             Column(
-                "worst delta", lambda row: _named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
+                "worst delta", lambda row: named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
             ),
             Column(
                 "collapsed", lambda row: str(row.collapsed or ""), "seeds that are no better than a guess"
@@ -290,7 +274,7 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
 
 def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
     """Deltas by script and class of resources."""
-    return _table(
+    return described(
         results,
         "deltas by script and resources",
         rows,
@@ -314,7 +298,7 @@ def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
             ),
             Column("languages", _languages, "those of the group, without English", numeric=False),
             Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, less that of none"),
-            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
+            Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
             Column(
                 "relation",
@@ -323,13 +307,13 @@ def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
                 numeric=False,
             ),
         ),
-        *_reach([row.delta for row in rows]),
+        *reach([row.delta for row in rows]),
     )
 
 
 def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
     """Deltas by language."""
-    return _table(
+    return described(
         results,
         "deltas by language",
         rows,
@@ -346,8 +330,8 @@ def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
                 numeric=False,
             ),
             Column("delta", lambda row: signed(row.delta.estimate), "score less that of none"),
-            Column("95 % interval", lambda row: _ends(row.delta), "seeds, and items where they are known"),
-            Column("covers", lambda row: _covers(row.delta), "what the interval covers", numeric=False),
+            Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
+            Column("covers", lambda row: covers(row.delta), "what the interval covers", numeric=False),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
             Column(
                 "relation",
@@ -356,131 +340,8 @@ def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
                 numeric=False,
             ),
         ),
-        *_reach([row.delta for row in rows]),
+        *reach([row.delta for row in rows]),
     )
-
-
-def comparable(results: Results) -> list[Comparable]:
-    """Published scores of the experiment's targets without an intermediate task, each beside ours or with why not."""
-    ours = {(row.model, row.target): row for row in combinations(results) if row.intermediate == BASELINE}
-    names = {hub: name for name, hub in results.pretrained.items()}
-    found = []
-    for one in PUBLISHED:
-        if one.target not in results.targets:
-            continue
-        model = names.get(one.pretrained)
-        row = ours.get((model or "", one.target))
-        found.append(
-            Comparable(
-                one, model, row.score.mean if row else None, tuple(_differences(one, model, row, results))
-            )
-        )
-    return found
-
-
-def _differences(one: Published, model: str | None, row: Any, results: Results) -> Iterator[str]:
-    if model is None:
-        yield "another model"
-    elif row is None:
-        yield "not scored here yet"
-    else:
-        entry = CATALOGUE[one.target]
-        if set(row.languages) != set(entry.languages):
-            yield f"{len(row.languages)} of {len(entry.languages)} languages here"
-    if split_of(one.target).value != one.split:
-        yield f"{one.split} there, {split_of(one.target).value} here"
-    if one.target in results.from_files:
-        yield "rows from files here"
-    if one.caveat:
-        yield one.caveat
-
-
-def published_table(results: Results, rows: Sequence[Comparable]) -> Table:
-    """Published scores beside ours."""
-    return _table(
-        results,
-        "published scores",
-        rows,
-        (
-            Column("target", lambda row: row.published.target, "the task that is scored", numeric=False),
-            Column(
-                "model",
-                lambda row: row.published.pretrained,
-                "that the score was published of",
-                numeric=False,
-            ),
-            Column(
-                "published",
-                lambda row: f"{row.published.score:.1f}",
-                "without an intermediate task, in percent",
-            ),
-            Column(
-                "ours",
-                lambda row: ABSENT if row.ours is None else f"{row.ours:.1f}",
-                "the same model here, after none",
-            ),
-            Column(
-                "comparable",
-                lambda row: f"no: {'; '.join(row.reasons)}" if row.reasons else "yes",
-                "whether the two are of the same thing, as far as is known",
-                numeric=False,
-            ),
-            Column(
-                "source",
-                lambda row: (
-                    f"{row.published.source} ({row.published.split}"
-                    f"{', partly from memory' if row.published.from_memory else ''})"
-                ),
-                "who published it",
-                numeric=False,
-            ),
-        ),
-    )
-
-
-def _table(
-    results: Results, title: str, rows: Sequence[Any], columns: tuple[Column[Any], ...], *notes: str
-) -> Table:
-    partial = " (partial)" if results.partial else ""
-    said = () if title == "published scores" else (_DESCRIPTIVE,)
-    return Table(
-        title=f"{results.experiment}: {title}{partial}",
-        columns=columns,
-        rows=tuple(tuple(column.text(row) for column in columns) for row in rows),
-        notes=(*said, *notes),
-    )
-
-
-def _reach(intervals: Sequence[Interval | None]) -> Iterator[str]:
-    """What intervals of a table do not cover, where any does not."""
-    known = [one for one in intervals if one is not None and one.known]
-    if any(not one.covers_seeds for one in known):
-        yield "With one or two seeds, intervals and p-values are over the choice of test items only, not over trainings."
-    if any(not one.covers_items for one in known):
-        yield "Where items are not simply right or wrong, intervals and p-values are over seeds only, not over items."
-
-
-def _ends(of: Interval | None) -> str:
-    return ABSENT if of is None or not of.known else span(of.low, of.high)
-
-
-def _covers(of: Interval | None) -> str:
-    if of is None:
-        return ABSENT
-    parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
-    return " and ".join(name for name, there in parts if there) or "nothing"
-
-
-def _estimate(of: Interval | None) -> str:
-    return ABSENT if of is None else signed(of.estimate)
-
-
-def _plain(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.1f}"
-
-
-def _named(one: tuple[str, float] | None, form: str) -> str:
-    return ABSENT if one is None else f"{one[0]} {form.format(one[1])}"
 
 
 def _languages(row: GroupDelta) -> str:
@@ -502,5 +363,5 @@ def _chosen(row: BestOf) -> str:
 def _chosen_relations(results: Results, row: BestOf) -> str:
     if row.target is None:
         return ""
-    named = [(name, cell_relation(results, name, row.target)) for name in sorted(row.chosen)]
-    return "; ".join(f"{name}: {words}" for name, words in named if words)
+    told = [(name, cell_relation(results, name, row.target)) for name in sorted(row.chosen)]
+    return "; ".join(f"{name}: {words}" for name, words in told if words)

@@ -210,3 +210,16 @@ def _clusters(languages: Mapping[str, Answers], weights: Weights) -> dict[str, N
         return clusters
     offsets = accumulate((int(of.max()) + 1 for of in clusters.values()), initial=0)
     return {language: of + offset for (language, of), offset in zip(clusters.items(), offsets, strict=False)}
+
+
+def score_delta(
+    measured: Measured, model: str, intermediate: str, target: str, seeds: Sequence[Seed] | None = None
+) -> Sample:
+    """The delta of XTREME's score, in paired seeds."""
+    return measured.delta(model, intermediate, target, mean_of(measured.languages(target)), POINTS, seeds)
+
+
+def common_seeds(measured: Measured, model: str, names: Sequence[str], target: str) -> tuple[Seed, ...]:
+    """The seeds in which all of some intermediates have a delta."""
+    first, *others = (measured.paired_seeds(model, name, target) for name in names)
+    return tuple(seed for seed in first if all(seed in of_name for of_name in others))

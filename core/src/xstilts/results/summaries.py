@@ -9,22 +9,18 @@ Nothing here was fixed before the run as the primary answer was: all of it is de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from typing import Final
 
 import numpy as np
 
 from xstilts.catalogue import CATALOGUE
-from xstilts.results.measured import Measured, Seed, mean_of
-from xstilts.results.rows import Evaluation
+from xstilts.results.measured import Measured, Seed, common_seeds, score_delta
+from xstilts.results.selection import Selection, chooser, scored, stacked
 from xstilts.spec.fields import BASELINE
-from xstilts.statistics import POINTS, Interval, Sample, Term, interval, mean_over_tests
-
-SPLITS: Final = 20  # so many halvings of the items; their mean is taken
-Choice = Callable[[Seed], "Chosen"]
+from xstilts.statistics import Interval, Sample, Term, interval, mean_over_tests
 
 
 class Split(StrEnum):
@@ -32,15 +28,6 @@ class Split(StrEnum):
 
     TEST = "test"
     DEV = "dev"
-
-
-class Selection(StrEnum):
-    """On what the best intermediate was chosen, apart from what it is scored on."""
-
-    ENGLISH_DEV = "English dev"
-    ITEM_HALVES = "the other half of the items"
-    OTHER_SEEDS = "the other seeds"
-    NONE = "not possible"
 
 
 @dataclass(frozen=True)
@@ -113,13 +100,6 @@ class BestOf:
     unselected: float | None
     unrelated: bool
     targets: int = 1
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A choice for one seed: intermediates, each with the part of the choice and the items that it is scored on."""
-
-    parts: tuple[tuple[str, Sample], ...]
 
 
 def split_of(target: str) -> Split:
@@ -206,7 +186,7 @@ def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
             ]
             if not names:
                 continue
-            seeds = _common_seeds(measured, model, names, target)
+            seeds = common_seeds(measured, model, names, target)
             selection, sample, chosen = _best(measured, model, names, target, seeds)
             if sample is not None:
                 samples.append(sample)
@@ -222,30 +202,23 @@ def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
                 )
             )
         found += of_model
-        scored = [one for one in of_model if one.delta is not None]
-        if len(scored) > 1:
+        with_delta = [one for one in of_model if one.delta is not None]
+        if len(with_delta) > 1:
             alike = len({one.seeds for one in samples}) == 1
-            naive = [one.unselected for one in scored if one.unselected is not None]
+            naive = [one.unselected for one in with_delta if one.unselected is not None]
             found.append(
                 BestOf(
                     model=model,
                     target=None,
-                    selection=tuple(dict.fromkeys(one.selection[0] for one in scored)),
+                    selection=tuple(dict.fromkeys(one.selection[0] for one in with_delta)),
                     delta=interval([Term(1, mean_over_tests(samples))]) if alike else None,
                     chosen={},
                     unselected=float(np.mean(naive)),
                     unrelated=unrelated,
-                    targets=len(scored),
+                    targets=len(with_delta),
                 )
             )
     return found
-
-
-def score_delta(
-    measured: Measured, model: str, intermediate: str, target: str, seeds: Sequence[Seed] | None = None
-) -> Sample:
-    """The delta of XTREME's score, in paired seeds."""
-    return measured.delta(model, intermediate, target, mean_of(measured.languages(target)), POINTS, seeds)
 
 
 def is_related(measured: Measured, intermediate: str, target: str) -> bool:
@@ -258,12 +231,6 @@ def is_related(measured: Measured, intermediate: str, target: str) -> bool:
 
 def _intermediates(measured: Measured) -> list[str]:
     return [name for name in measured.results.intermediates if name != BASELINE]
-
-
-def _common_seeds(measured: Measured, model: str, names: Sequence[str], target: str) -> tuple[Seed, ...]:
-    """The seeds in which all of some intermediates have a delta."""
-    first, *others = (measured.paired_seeds(model, name, target) for name in names)
-    return tuple(seed for seed in first if all(seed in of_name for of_name in others))
 
 
 def _over_targets(measured: Measured, model: str, intermediate: str, targets: Sequence[str]) -> Sample | None:
@@ -314,7 +281,7 @@ def _comparison(measured: Measured, model: str, name: str, other: str) -> Compar
 
 
 def _pair(measured: Measured, model: str, name: str, other: str, target: str) -> Mapping[Seed, Sample]:
-    seeds = _common_seeds(measured, model, [name, other], target)
+    seeds = common_seeds(measured, model, [name, other], target)
     return {
         seed: score_delta(measured, model, name, target, [seed])
         - score_delta(measured, model, other, target, [seed])
@@ -328,13 +295,13 @@ def _against_best(measured: Measured, model: str, name: str, singles: Sequence[s
     selections: list[Selection] = []
 
     def by_seed(target: str) -> Mapping[Seed, Sample]:
-        seeds = _common_seeds(measured, model, [name, *there], target)
-        selection, choose = _chooser(measured, model, there, target, seeds)
+        seeds = common_seeds(measured, model, [name, *there], target)
+        selection, choose = chooser(measured, model, there, target, seeds)
         selections.append(selection)
         if choose is None:
             return {}
         return {
-            seed: score_delta(measured, model, name, target, [seed]) - _scored(choose(seed)) for seed in seeds
+            seed: score_delta(measured, model, name, target, [seed]) - scored(choose(seed)) for seed in seeds
         }
 
     sample = _differences(targets, by_seed)
@@ -351,104 +318,20 @@ def _differences(targets: Sequence[str], by_seed: Callable[[str], Mapping[Seed, 
     seeds = [seed for seed in of_targets[0] if all(seed in others for others in of_targets)]
     if not seeds:
         return None
-    return mean_over_tests([_stacked([of_target[seed] for seed in seeds]) for of_target in of_targets])
+    return mean_over_tests([stacked([of_target[seed] for seed in seeds]) for of_target in of_targets])
 
 
 def _best(
     measured: Measured, model: str, names: Sequence[str], target: str, seeds: Sequence[Seed]
 ) -> tuple[Selection, Sample | None, dict[str, float]]:
-    selection, choose = _chooser(measured, model, names, target, seeds)
+    selection, choose = chooser(measured, model, names, target, seeds)
     if choose is None:
         return selection, None, {}
     chosen: dict[str, float] = {}
     samples = []
     for seed in seeds:
         choice = choose(seed)
-        samples.append(_scored(choice))
+        samples.append(scored(choice))
         for name, _ in choice.parts:
             chosen[name] = chosen.get(name, 0.0) + 1 / len(choice.parts)
-    return selection, _stacked(samples), chosen
-
-
-def _chooser(
-    measured: Measured, model: str, names: Sequence[str], target: str, seeds: Sequence[Seed]
-) -> tuple[Selection, Choice | None]:
-    """How the best intermediate of a seed is chosen; None where there is nothing to choose on."""
-    if not seeds:
-        return Selection.NONE, None
-    deltas = {name: score_delta(measured, model, name, target, seeds) for name in names}
-    place = {seed: index for index, seed in enumerate(seeds)}
-    dev = measured.results.dev
-    entry = CATALOGUE.get(target)
-
-    def of_seed(name: str, index: int) -> Sample:
-        one = deltas[name]
-        return Sample(
-            one.values[index : index + 1], one.influence[index : index + 1], items_known=one.items_known
-        )
-
-    def on_dev(seed: Seed) -> Chosen:
-        best = max(names, key=lambda name: dev[Evaluation(model, name, target, seed)])
-        return Chosen(((best, of_seed(best, place[seed])),))
-
-    def on_halves(seed: Seed) -> Chosen:
-        return Chosen(tuple(_halved({name: of_seed(name, place[seed]) for name in names})))
-
-    def on_others(seed: Seed) -> Chosen:
-        index = place[seed]
-        best = max(names, key=lambda name: float(np.delete(deltas[name].values, index).mean()))
-        return Chosen(((best, of_seed(best, index)),))
-
-    if (entry is None or entry.trains_on is None or CATALOGUE[entry.trains_on].own_dev) and all(
-        Evaluation(model, name, target, seed) in dev for name in names for seed in seeds
-    ):
-        return Selection.ENGLISH_DEV, on_dev
-    if all(one.items_known and one.clusters > 1 for one in deltas.values()):
-        return Selection.ITEM_HALVES, on_halves
-    if len(seeds) > 1:
-        return Selection.OTHER_SEEDS, on_others
-    return Selection.NONE, None
-
-
-def _halved(deltas: Mapping[str, Sample]) -> Iterator[tuple[str, Sample]]:
-    """Cross-fitting: the best on one half of the clusters, scored on the other, both ways, over several halvings.
-
-    A delta on a half is the delta plus, to first order, what the half's clusters add to it and the others take away.
-    """
-    count = next(iter(deltas.values())).clusters
-    draw = np.random.default_rng(0)
-    for _ in range(SPLITS):
-        order = draw.permutation(count)
-        for half in (order[: count // 2], order[count // 2 :]):
-            inside = np.zeros(count, dtype=bool)
-            inside[half] = True
-            on_half = {
-                name: one.values[0] + count / inside.sum() * one.influence[0, inside].sum()
-                for name, one in deltas.items()
-            }
-            best = max(on_half, key=lambda name: on_half[name])
-            one = deltas[best]
-            rest = ~inside
-            value = one.values + count / rest.sum() * one.influence[:, rest].sum(axis=1)
-            influence = np.where(rest, one.influence * (count / rest.sum()), 0.0)
-            influence -= np.where(rest, influence.sum(axis=1, keepdims=True) / rest.sum(), 0.0)
-            yield best, Sample(value, influence, items_known=True)
-
-
-def _scored(choice: Chosen) -> Sample:
-    """The mean over a choice's parts, in its one seed."""
-    samples = [sample for _, sample in choice.parts]
-    return Sample(
-        np.mean([one.values for one in samples], axis=0),
-        np.mean([one.influence for one in samples], axis=0),
-        items_known=all(one.items_known for one in samples),
-    )
-
-
-def _stacked(samples: Sequence[Sample]) -> Sample:
-    """Samples of one seed each, as one of all of them."""
-    return Sample(
-        np.concatenate([one.values for one in samples]),
-        np.concatenate([one.influence for one in samples]),
-        items_known=all(one.items_known for one in samples),
-    )
+    return selection, stacked(samples), chosen
