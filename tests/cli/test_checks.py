@@ -61,7 +61,6 @@ WELL = {
     "/version": {"gitVersion": "v1.34.4"},
     API: {"resources": [{"kind": "TransferExperiment"}, {"kind": "TransferStage"}]},
     "/api/v1/namespaces/ml": {"status": {"phase": "Active"}},
-    LEASES: {"items": [lease(3)]},
     "/api/v1/nodes": {"items": [node("a", 8), node("b", 2), node("c", 8, unschedulable=True)]},
     "/api/v1/pods": {"items": [pod(3), pod(5, "Succeeded")]},
     "/api/v1/namespaces/ml/persistentvolumeclaims": {
@@ -78,7 +77,8 @@ class Cluster:
     context, server = "test", "https://test"
 
     def __init__(self, changes, *, allowed=True):
-        self._answers = WELL | changes
+        # the Lease has just been renewed, however long ago this module was read
+        self._answers = WELL | {LEASES: {"items": [lease(3)]}} | changes
         self._allowed = allowed
 
     def get(self, path, **_):
