@@ -9,7 +9,7 @@ from math import inf, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, ttest_1samp, ttest_ind
 from statsmodels.regression.linear_model import OLS
@@ -34,6 +34,8 @@ from xstilts.statistics import (
 LANGUAGES = ("en", "de", "sw")
 
 
+@pytest.mark.slow  # statsmodels collects garbage at every call
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusted_p_values_are_those_of_statsmodels(p_values):
     for ours, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
