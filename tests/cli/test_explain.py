@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from xstilts.cluster.explain import Evidence, blamed, explain
-from xstilts.cluster.reading import experiment_standing, stage_standings, stage_state
+from xstilts.cluster.reading import (
+    after_the_failures,
+    experiment_standing,
+    stage_standings,
+    stage_state,
+)
 from xstilts.standing import StageStanding, State
 
 TABLE_COLUMNS = ("Name", "Kind", "State", "Percent", "ETA", "Score", "Title", "Age", "Attempt", "Reason")
@@ -136,3 +141,23 @@ def test_only_the_stages_that_it_owns():
     }
     (found,) = stage_standings(table, "u")
     assert (found.percent, found.eta_seconds, found.state) == (40, 30, State.RUNNING)
+
+
+def transfer_stage(state, completed=None, owner="u"):
+    said = {"completedAt": completed} if completed else {}
+    return {"metadata": {"ownerReferences": [{"uid": owner}]}, "status": {"state": state, **said}}
+
+
+def test_a_retry_is_dated_after_the_last_failure_by_the_operators_clock_and_never_back():
+    stages = [
+        transfer_stage("Failed", "2026-01-01T00:00:07Z"),
+        transfer_stage("Failed", "2026-01-01T00:00:05Z"),
+        transfer_stage("Succeeded", "2026-01-01T00:00:09Z"),
+        transfer_stage("Failed", "2026-01-01T00:00:11Z", owner="another"),
+        transfer_stage("Pending"),
+        {"metadata": {}},
+    ]
+    obj = experiment()
+    assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:00:08+00:00"
+    obj["spec"]["retryFailedAt"] = "2026-01-01T00:00:10Z"
+    assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:00:10+00:00"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from xstilts.cluster import paths
 from xstilts.cluster.client import MERGE, TABLE, Client, NotFoundError, Object
 from xstilts.cluster.explain import Evidence, blamed, explain
 from xstilts.cluster.plans import AcceptedPlan, numbers_of, read_plan
-from xstilts.cluster.reading import experiment_standing, stage_standings
+from xstilts.cluster.reading import after_the_failures, experiment_standing, stage_standings
 from xstilts.errors import Problem, UnavailableError, UserError
 from xstilts.results import Results, results_of
 from xstilts.spec import Experiment, read_experiment
 from xstilts.standing import ExperimentStanding, Explanation, StageStanding, choose_stage
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class ClusterPlace:
@@ -170,9 +171,11 @@ class ClusterPlace:
 
     def retry_failed(self, name: str) -> list[StageStanding]:
         """Have the stages that failed tried again; returns them. Nothing is changed where there are none."""
-        failed = [one for one in self.standing(name).stages if one.state.bad]
+        there = self.get(name)
+        failed = [one for one in self._standing(there).stages if one.state.bad]
         if failed:
-            self._patch(name, {"retryFailedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
+            stages = self.client.get(paths.stages(self.namespace))["items"]
+            self._patch(name, {"retryFailedAt": after_the_failures(there, stages).strftime(_TIME)})
         return failed
 
     def _patch(self, name: str, spec: dict[str, Any]) -> None:

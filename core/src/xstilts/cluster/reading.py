@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from xstilts.cluster.client import Object
@@ -57,8 +57,7 @@ def stage_standings(table: Object, uid: str) -> list[StageStanding]:
     names = [column["name"] for column in table["columnDefinitions"]]
     found = []
     for row in table.get("rows") or ():
-        metadata = (row.get("object") or {}).get("metadata") or {}
-        if any(owner.get("uid") == uid for owner in metadata.get("ownerReferences") or ()):
+        if any(owner.get("uid") == uid for owner in _owners(row.get("object") or {})):
             cells = dict(zip(names, row["cells"], strict=False))
             found.append(_stage(cells))
     return found
@@ -86,9 +85,31 @@ def is_current(obj: Mapping[str, Any]) -> bool:
     return bool((obj.get("status") or {}).get("observedGeneration") == obj["metadata"].get("generation"))
 
 
+def after_the_failures(experiment: Object, stages: Iterable[Object]) -> datetime:
+    """The retryFailedAt that tries again what of these stages has failed: a second after the last that is the experiment's.
+
+    By the operator's clock, which wrote those times: this machine's may be behind, and stages that fail are often told
+    of within the second.
+    """
+    ended = [
+        time
+        for stage in stages
+        if any(one.get("uid") == experiment["metadata"]["uid"] for one in _owners(stage))
+        and (stage.get("status") or {}).get("state") == "Failed"
+        and (time := moment(stage["status"].get("completedAt"))) is not None
+    ]
+    wanted = max(ended) + timedelta(seconds=1) if ended else datetime.now(UTC)
+    before = moment((experiment.get("spec") or {}).get("retryFailedAt"))
+    return max(wanted, before) if before else wanted
+
+
 def moment(text: str | None) -> datetime | None:
     """A time as Kubernetes writes it."""
     return datetime.fromisoformat(text) if text else None
+
+
+def _owners(obj: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    return (obj.get("metadata") or {}).get("ownerReferences") or ()
 
 
 def _stage(cells: Mapping[str, Any]) -> StageStanding:
