@@ -99,7 +99,7 @@ async def test_a_job_ends_with_its_pods_exit_code_and_message(api: Api, namespac
             else Outcome(0, '{"key": 1}', 0.2)
         )
 
-    async with playing(Player(api, outcome)) as player:
+    async with playing(Player(api, outcome, namespace=namespace)) as player:
         for name in ("good", "bad"):
             await api.create(jobs(namespace), job(name))
         good, bad = [await ended(api, namespace, name) for name in ("good", "bad")]
@@ -131,7 +131,7 @@ async def test_an_outcome_may_be_awaited_and_is_cancelled_with_its_pod(api: Api,
             raise
         return Outcome(0)
 
-    async with playing(Player(api, outcome)):
+    async with playing(Player(api, outcome, namespace=namespace)):
         for name in ("released", "deleted"):
             await api.create(jobs(namespace), job(name))
         await running(api, namespace, 2)
@@ -145,7 +145,9 @@ async def test_an_outcome_may_be_awaited_and_is_cancelled_with_its_pod(api: Api,
 async def test_foreground_deletion_stops_the_pod_first_and_then_removes_the_job(
     api: Api, namespace: str
 ) -> None:
-    async with playing(Player(api, lambda _pod: RUNS_ON, stopped=lambda _pod: Outcome(42, "saved", 0.3))):
+    async with playing(
+        Player(api, lambda _pod: RUNS_ON, stopped=lambda _pod: Outcome(42, "saved", 0.3), namespace=namespace)
+    ):
         await api.create(jobs(namespace), job("stopped"))
         [pod] = await running(api, namespace)
         await api.delete(f"{jobs(namespace)}/stopped", propagationPolicy="Foreground")
@@ -158,7 +160,7 @@ async def test_foreground_deletion_stops_the_pod_first_and_then_removes_the_job(
 
 
 async def test_a_pod_that_outstays_its_grace_period_is_killed(api: Api, namespace: str) -> None:
-    async with playing(Player(api, lambda _pod: RUNS_ON, stopped=lambda _pod: RUNS_ON)):
+    async with playing(Player(api, lambda _pod: RUNS_ON, stopped=lambda _pod: RUNS_ON, namespace=namespace)):
         await api.create(jobs(namespace), job("stubborn"))
         [pod] = await running(api, namespace)
         await api.delete(f"{pods(namespace)}/{pod['metadata']['name']}", gracePeriodSeconds=1)
@@ -166,7 +168,7 @@ async def test_a_pod_that_outstays_its_grace_period_is_killed(api: Api, namespac
 
 
 async def test_an_evicted_pod_keeps_its_disruption_condition(api: Api, namespace: str) -> None:
-    async with playing(Player(api, lambda _pod: RUNS_ON)):
+    async with playing(Player(api, lambda _pod: RUNS_ON, namespace=namespace)):
         await api.create(jobs(namespace), job("evicted"))
         [pod] = await running(api, namespace)
         name = pod["metadata"]["name"]
@@ -187,7 +189,7 @@ async def test_an_evicted_pod_keeps_its_disruption_condition(api: Api, namespace
 async def test_the_api_servers_data_and_the_players_pods_outlive_a_restart(
     api: Api, control_plane: ControlPlane, namespace: str
 ) -> None:
-    async with playing(Player(api, lambda _pod: Outcome(after_seconds=3))) as player:
+    async with playing(Player(api, lambda _pod: Outcome(after_seconds=3), namespace=namespace)) as player:
         await api.create(jobs(namespace), job("long"))
         await running(api, namespace)
         await asyncio.to_thread(control_plane.restart_apiserver, kill=True)
