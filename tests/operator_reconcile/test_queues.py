@@ -194,6 +194,23 @@ def test_a_lookup_that_waits_in_another_queue_is_made_anew(world: World) -> None
     assert world.get(Resource.JOB, lookup)["metadata"]["labels"][QUEUE_LABEL] == QUEUE
 
 
+def test_a_lookup_is_not_made_anew_before_kueue_has_let_go_of_the_one_before_it(world: World) -> None:
+    world.submit(queueName="mispelt")
+    world.settle()
+    (lookup,) = world.names(Resource.JOB)
+    Queue(world).tell(lookup, "Pending", QuotaReserved="False")
+    world.edit(queueName=QUEUE)
+    world.settle()
+    world.settle()
+    assert world.names(Resource.JOB) == []
+    assert world.reconcile(Resource.EXPERIMENT, "grid").again_in is not None
+    world.lose(Resource.WORKLOAD, f"job-{lookup}")
+    world.settle()
+    (again,) = world.names(Resource.JOB)
+    assert again == lookup
+    assert world.get(Resource.JOB, again)["metadata"]["labels"][QUEUE_LABEL] == QUEUE
+
+
 @pytest.mark.parametrize(
     ("label", "wanted", "wrong"),
     [

@@ -90,6 +90,10 @@ class Cache:
         """Kueue's Workload of the Job of this UID."""
         return next(iter(self._found(Resource.WORKLOAD, "owner", uid)), None)
 
+    def is_queued(self, namespace: str, job: str) -> bool:
+        """Whether Kueue has a Workload of a Job of this name, there or gone."""
+        return bool(self._found(Resource.WORKLOAD, "job", (namespace, job)))
+
     def plan_of(self, namespace: str, name: str) -> PlanDocument | None:
         """The plan in the ConfigMap of this name, or None where there is no such ConfigMap.
 
@@ -238,6 +242,9 @@ def _index_values(resource: Resource, obj: Object) -> set[tuple[str, Any]]:
         values.add(("stage", (namespace, labels[STAGE_LABEL])))
     if resource is Resource.POD and JOB_NAME_LABEL in labels:
         values.add(("job", (namespace, labels[JOB_NAME_LABEL])))
+    if resource is Resource.WORKLOAD:
+        owners = metadata.get("ownerReferences") or ()
+        values |= {("job", (namespace, owner["name"])) for owner in owners if owner.get("kind") == "Job"}
     if resource is Resource.STAGE:
         spec = obj.get("spec")
         parents = spec.get("parentStages") if isinstance(spec, Mapping) else None

@@ -6,8 +6,8 @@ Objects in the cache are never changed, only replaced: so what was read out of o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
@@ -103,6 +103,7 @@ class Observatory:
             occupied=frozenset(one for one, stage in stages.items() if self._is_occupied(stage)),
             companions=self._companions(experiment, now),
             kueue=Resource.WORKLOAD not in self._cache.unserved,
+            queued=_Queued(self._cache, namespace),
         )
 
     def stage(self, namespace: str, name: str, now: datetime) -> StageScene | None:
@@ -236,6 +237,17 @@ class Observatory:
             return None
         since = self._ended.get(job.uid) or self._ended.put(job.uid, now)
         return max(0.0, (now - since) / timedelta(seconds=1))
+
+
+@dataclass(frozen=True)
+class _Queued(Container[str]):
+    """The names of a namespace's Jobs that Kueue has a Workload of: looked up when they are asked for."""
+
+    cache: Cache
+    namespace: str
+
+    def __contains__(self, job: object) -> bool:
+        return self.cache.is_queued(self.namespace, str(job))
 
 
 def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:

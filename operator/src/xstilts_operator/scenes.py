@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from xstilts_operator.plans import PlanDocument
@@ -36,6 +36,7 @@ class ExperimentScene:
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
         kueue: whether the API server knows Kueue, as far as it has been asked.
+        queued: the names of Jobs, there or gone, that Kueue has a Workload of.
     """
 
     experiment: ExperimentView
@@ -47,6 +48,7 @@ class ExperimentScene:
     occupied: frozenset[str] = frozenset()
     companions: Mapping[str, Companion] = field(default_factory=dict)
     kueue: bool = True
+    queued: Container[str] = frozenset()
 
 
 @dataclass(frozen=True)

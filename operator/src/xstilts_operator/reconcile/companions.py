@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from xstilts_operator.actions import Delete, Reference, Resource
+from xstilts_operator.actions import Create, Delete, Object, Reference, Resource
 from xstilts_operator.reconcile.queues import is_misplaced, waits_for
 from xstilts_operator.reconcile.writes import wanted_so
 from xstilts_operator.scenes import Companion, ExperimentScene
@@ -15,6 +15,7 @@ from xstilts_operator.views import ExperimentView
 
 SHORTEST_SECONDS: Final = 10
 LONGEST_SECONDS: Final = 300
+LETS_GO_SECONDS: Final = 1.0  # after which it is looked again whether Kueue has let go of a Job that is gone
 
 
 def hindrance(experiment: ExperimentView, companion: Companion) -> str:
@@ -28,6 +29,15 @@ def hindrance(experiment: ExperimentView, companion: Companion) -> str:
         return f"the Job {job.name}: {waits_for(job, companion.workload)}"
     stuck = next((pod for pod in companion.pods if pod.stuck), None)
     return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}" if stuck else ""
+
+
+def made(scene: ExperimentScene, body: Object) -> tuple[Create, ...]:
+    """Its Job is made, once Kueue has let go of the one before it; () until then.
+
+    Kueue knows the Workload of a Job by the Job's name alone: it would take the old one's for the new one's, until that
+    is collected with its own Job.
+    """
+    return () if body["metadata"]["name"] in scene.queued else (Create(Resource.JOB, body),)
 
 
 def replaced(experiment: ExperimentView, companion: Companion) -> tuple[Delete, ...]:

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from xstilts.stage import Kind
-from xstilts_operator.actions import Action, Create, Resource
+from xstilts_operator.actions import Action
 from xstilts_operator.answers import Found, LookupAnswer, read_answer
 from xstilts_operator.jobs import Asked, lookup_job
 from xstilts_operator.names import companion_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
-from xstilts_operator.reconcile.companions import again_in, deletion, hindrance, replaced
+from xstilts_operator.reconcile.companions import (
+    LETS_GO_SECONDS,
+    again_in,
+    deletion,
+    hindrance,
+    made,
+    replaced,
+)
 from xstilts_operator.reconcile.ending import STORE, bill
 from xstilts_operator.reconcile.headline import headline
 from xstilts_operator.scenes import Companion, ExperimentScene
@@ -66,7 +73,9 @@ def look_up(
     if companion is None:
         asked = Asked(experiment.looked_up, before) if before else None
         body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue, asked)
-        return Lookup(answered=False, actions=(Create(Resource.JOB, body),), message=question)
+        begun = made(scene, body)
+        again = None if begun else LETS_GO_SECONDS
+        return Lookup(answered=False, actions=begun, message=question, again_in=again)
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
         message = f"{question}: {hindered}" if hindered else question

@@ -9,12 +9,19 @@ from typing import Any, Final
 
 from xstilts.errors import EXIT_INVALID
 from xstilts.stage import Kind
-from xstilts_operator.actions import Action, Create, Resource
+from xstilts_operator.actions import Action
 from xstilts_operator.answers import ReportAnswer, read_answer
 from xstilts_operator.jobs import report_job, report_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
-from xstilts_operator.reconcile.companions import again_in, deletion, hindrance, replaced
+from xstilts_operator.reconcile.companions import (
+    LETS_GO_SECONDS,
+    again_in,
+    deletion,
+    hindrance,
+    made,
+    replaced,
+)
 from xstilts_operator.reconcile.standing import TERMINAL, Standing
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
@@ -88,7 +95,9 @@ def report(
             settings,
             experiment.queue,
         )
-        return _running("the report is written", Create(Resource.JOB, body), untold=_untold(ended, now))
+        begun = made(scene, body)
+        again = None if begun else LETS_GO_SECONDS
+        return _running("the report is written", *begun, again=again, untold=_untold(ended, now))
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
         message = f"the report is not written yet: {hindered}" if hindered else "the report is written"
