@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -145,3 +146,20 @@ def test_wrong_data_is_told_by_any_rank(bench, tmp_path):
     stage = bench.train_stage(TaskType.CLASSIFICATION, learning_rate="1e30")
     assert start(bench, stage, XSTILTS_RANKS_PER_NODE="2").wait() == EXIT_INVALID
     assert "must be finite" in result(bench).error.message
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_process_that_is_killed_is_named_and_not_those_that_fail_for_want_of_it(bench, tiny_encoder):
+    stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=400)
+    progress = bench.root / "progress.jsonl"
+    parent = start(bench, stage, XSTILTS_RANKS_PER_NODE="2", XSTILTS_PROGRESS=str(progress))
+    while parent.poll() is None and not progress.exists():
+        time.sleep(0.05)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    assert parent.wait() == EXIT_FAILED
+    error = result(bench).error
+    assert error.field == "process 2 of 2 of node 0"
+    assert "was ended by SIGKILL" in error.message
+    assert "resources.memory" in error.message

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             if manifest is None:
                 return 0  # rank 0 tells the result
         elif ranks.size > 1 and stage.kind is Kind.TRAIN:
-            return run_ranks(ranks, arguments, environment, result_file)
+            return run_ranks(ranks, arguments, environment, result_file, key)
         else:
             manifest = run_stage(stage, store, progress)
         result = result_of(manifest, store)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, Problem, SpecError
+from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, Problem, SpecError, UserError
+from xstilts_trainer.result import failure, write_result
 
 PORT = 29_500  # of rank 0, between pods; on one node any free one is taken
 RANK = "XSTILTS_RANK"
@@ -63,8 +64,13 @@ class Ranks:
         }
 
 
-def run_ranks(ranks: Ranks, arguments: Sequence[str], environment: Mapping[str, str], result: Path) -> int:
-    """Run this node's processes to their end; the result is that of the one whose exit code is returned."""
+def run_ranks(
+    ranks: Ranks, arguments: Sequence[str], environment: Mapping[str, str], result: Path, key: str
+) -> int:
+    """Run this node's processes to their end; the result is that of the one whose exit code is returned.
+
+    One that a signal has ended could say nothing: that is said for it, of the stage of this `key`.
+    """
     port = PORT if ranks.nodes > 1 else _free_port()
     with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as temporary:
         results = [Path(temporary, str(local)) for local in range(ranks.per_node)]
@@ -75,12 +81,22 @@ def run_ranks(ranks: Ranks, arguments: Sequence[str], environment: Mapping[str, 
             )
             for local, file in enumerate(results)
         ]
-        codes = _wait(processes)
+        codes, first = _wait(processes)
         code = combined(codes)
-        file = results[codes.index(code)] if code in codes else results[0]
-        if file.is_file():
-            result.write_bytes(file.read_bytes())
+        told = results[first if code == EXIT_FAILED else codes.index(code) if code in codes else 0]
+        if told.is_file():
+            result.write_bytes(told.read_bytes())
+        elif code == EXIT_FAILED and codes[first] < 0:
+            who = f"process {first + 1} of {ranks.per_node} of node {ranks.node}"
+            write_result(result, failure(key, ended_by(-codes[first], who)))
     return code
+
+
+def ended_by(number: int, who: str) -> UserError:
+    """What is said of a process that a signal has ended."""
+    name = signal.Signals(number).name
+    why = "; a pod's memory limit does so: more of resources.memory" if number == signal.SIGKILL else ""
+    return UserError(Problem(who, f"must end by itself, was ended by {name}{why}"))
 
 
 def combined(codes: Iterable[int]) -> int:
@@ -95,17 +111,20 @@ def combined(codes: Iterable[int]) -> int:
     return EXIT_FAILED if ended - {0} else 0
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> tuple[list[int], int]:
+    """The exit codes, and the index of the process that failed first: the others fail for want of it."""
+
     def forward(number: int, _frame: FrameType | None) -> None:
         for process in processes:
             process.send_signal(number)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     deadline: float | None = None
+    first: int | None = None
     try:
         while any(process.poll() is None for process in processes):
-            codes = [process.returncode for process in processes if process.returncode is not None]
-            if deadline is None and set(codes) - {0, EXIT_INTERRUPTED}:
+            first = _first_failed(processes) if first is None else first
+            if deadline is None and first is not None:
                 deadline = time.monotonic() + LAST_WORDS_SECONDS
             if deadline is not None and time.monotonic() > deadline:
                 for process in processes:
@@ -114,7 +133,18 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return [process.returncode for process in processes]
+    first = _first_failed(processes) if first is None else first
+    return [process.returncode for process in processes], first or 0
+
+
+def _first_failed(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """One that has failed; of several, one that was killed, since nothing else can have made it."""
+    failed = {
+        index: process.returncode
+        for index, process in enumerate(processes)
+        if process.returncode not in {None, 0, EXIT_INTERRUPTED, -signal.SIGTERM}
+    }
+    return min(failed, key=lambda index: (failed[index] > 0, index)) if failed else None
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
