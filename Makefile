@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock sbom audit clean
+.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock docs sbom audit clean
 NODE = PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m node
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,16 @@ chart: setup ## write what the chart holds of other files: CRDs, dashboards, the
 
 lock: $(UV) ## resolve the dependencies anew into locks/
 	scripts/lock.sh
+
+DOCS := build/docs-venv
+$(DOCS)/installed: $(UV) locks/docs.txt
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(DOCS)
+	$(UV) pip sync -q --python $(DOCS)/bin/python --require-hashes locks/docs.txt
+	@touch $@
+
+docs: setup $(DOCS)/installed ## write docs/reference anew from the code and build the documentation site in build/docs
+	$(BIN)/python scripts/reference.py
+	$(DOCS)/bin/sphinx-build -q -W --keep-going -n -b html -d build/docs-cache docs build/docs
 
 lint: setup ## formatting, style, types, layers
 	$(BIN)/ruff format --check .
