@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import pytest
 
 from chart import exposed as metrics
-from chart.rendering import CASES, Object, render
+from chart.rendering import CASES, CHART, NAMESPACE, RELEASE, Object, render
+from chart.server import TEAM, Audited, on_server, values
 from controlplane.build import TOOLS, build
 
 
@@ -17,6 +18,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any("rendered" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
         build(TOOLS["helm"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
+    wanted = any("plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        build(TOOLS["hyperkube"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +44,24 @@ def manifests(rendered: Callable[[str], list[Object]], case: str) -> list[Object
 def exposed() -> Mapping[str, set[str]]:
     """Metric -> its labels."""
     return metrics.exposed()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+    """A control plane with the namespaces and nothing of ours."""
+    with Audited(tmp_path_factory.mktemp("plane")) as plane:
+        for name in (NAMESPACE, TEAM):
+            plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def installed(plane: Audited) -> Audited:
+    """The same with the chart, which a test that takes it off puts back."""
+    on_server(plane, "install", RELEASE, CHART, "--values", "-", stdin=values())
+    return plane

@@ -84,6 +84,7 @@ CASES: Mapping[str, Values] = {
                 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
             ],
         },
+        "admissionPolicy": {"enabled": True},
     },
     "by-hand": {
         "stores": STORES,
@@ -93,6 +94,7 @@ CASES: Mapping[str, Values] = {
         "rbac": {"create": False},
         "crds": {"enabled": False},
         "networkPolicy": {"enabled": True},
+        "admissionPolicy": {"enabled": True},
     },
 }
 

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("rendered")]
 
 VERSIONS = ("1.30", "1.34", "1.37")
 OTHERS = {"ServiceMonitor", "PrometheusRule"}  # the Prometheus Operator's: Kubernetes has no schema of them
-CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+POLICY = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", *POLICY}
 
 
 def pods(manifests: list[Object]) -> list[Object]:
