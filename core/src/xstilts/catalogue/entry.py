@@ -14,6 +14,35 @@ HELD_OUT = "0.1"  # the part of train that selection takes where a task has no d
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How many rows a task has and how long they are: what estimates are made of. No stage and no key holds them.
+
+    Lengths are means in XLM-R's pieces, special ones included and cut as recipes cut them (384 in question answering,
+    else 256). Where a task's slice was at hand they were counted on it (tests/estimate counts them again); else an
+    entry says so.
+
+    Attributes:
+        train, dev: English rows; no dev where a part of train is held out.
+        test: rows a language, the mean over languages; of retrieval, the distinct texts of both sides.
+        pieces: of a sequence of train: a window in question answering, one choice of a multiple choice.
+        windows: sequences a row in question answering.
+        choices: sequences a row in multiple choice.
+        joined: pieces of a row as one text, where that is no single sequence: all choices of a multiple choice.
+        test_pieces, test_windows: the same of the test split, over all languages.
+    """
+
+    train: int = 0
+    dev: int = 0
+    test: int = 0
+    pieces: float = 0
+    windows: float = 1
+    choices: int = 1
+    joined: float | None = None
+    test_pieces: float = 0
+    test_windows: float = 1
+
+
+@dataclass(frozen=True)
 class Entry:
     """One task, as data.
 
@@ -29,6 +58,7 @@ class Entry:
         own_dev: True where the best epoch is chosen on the task's own English `validation`; False where that
             split is, or is the source of, somebody's test, so that a tenth of train is held out instead.
         sources: the sets of rows that its train split is made of: what overlap is computed from.
+        counts: how much there is of it; None where nobody knows.
         licence, citation: of the data.
         notes: what a reader should doubt or know; "from memory" marks what was not read in a source.
     """
@@ -47,6 +77,7 @@ class Entry:
     unavailable: str = ""
     translations: Mapping[str, DataFile] = field(default_factory=dict)
     notes: str = ""
+    counts: Counts | None = None
 
     @property
     def name(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xstilts.catalogue import sizes
+from xstilts.catalogue.sizes import Size
 from xstilts.stage import Family, Form, Pooling
 
 
@@ -17,11 +19,13 @@ class KnownModel:
     """How a pretrained model is used where the experiment says nothing else.
 
     `layer` and `prefix` are for retrieval: which hidden state is mean-pooled, and what stands before a sentence.
+    `size` is what estimates of time and memory are made of, and no part of any key; None where it is not known.
     """
 
     family: Family
     layer: int | None
     prefix: str = ""
+    size: Size | None = None
 
 
 FORMS: dict[Family, Form] = {
@@ -44,18 +48,20 @@ FAMILY_RETRIEVAL: dict[Family, KnownModel] = {
 }
 
 MODELS: dict[str, KnownModel] = {
-    "FacebookAI/xlm-roberta-base": KnownModel(Family.XLMR, layer=7),
-    "FacebookAI/xlm-roberta-large": KnownModel(Family.XLMR, layer=14),
-    "google-bert/bert-base-multilingual-cased": KnownModel(Family.MBERT, layer=8),
-    "google-bert/bert-base-uncased": KnownModel(Family.BERT, layer=-1),
-    "microsoft/mdeberta-v3-base": KnownModel(Family.MDEBERTA, layer=7),
-    "google/mt5-small": KnownModel(Family.MT5, layer=-1),
-    "google/mt5-base": KnownModel(Family.MT5, layer=-1),
-    "google/mt5-large": KnownModel(Family.MT5, layer=-1),
-    "google/mt5-xl": KnownModel(Family.MT5, layer=-1),
-    "google/mt5-xxl": KnownModel(Family.MT5, layer=-1),
-    "intfloat/multilingual-e5-small": KnownModel(Family.E5, layer=-1, prefix=_E5_PREFIX),
-    "intfloat/multilingual-e5-base": KnownModel(Family.E5, layer=-1, prefix=_E5_PREFIX),
-    "intfloat/multilingual-e5-large": KnownModel(Family.E5, layer=-1, prefix=_E5_PREFIX),
-    "sentence-transformers/all-MiniLM-L6-v2": KnownModel(Family.BERT, layer=-1),
+    "FacebookAI/xlm-roberta-base": KnownModel(Family.XLMR, layer=7, size=sizes.XLMR_BASE),
+    "FacebookAI/xlm-roberta-large": KnownModel(Family.XLMR, layer=14, size=sizes.XLMR_LARGE),
+    "google-bert/bert-base-multilingual-cased": KnownModel(Family.MBERT, layer=8, size=sizes.MBERT),
+    "google-bert/bert-base-uncased": KnownModel(Family.BERT, layer=-1, size=sizes.BERT_BASE),
+    "microsoft/mdeberta-v3-base": KnownModel(Family.MDEBERTA, layer=7, size=sizes.MDEBERTA_BASE),
+    "google/mt5-small": KnownModel(Family.MT5, layer=-1, size=sizes.MT5_SMALL),
+    "google/mt5-base": KnownModel(Family.MT5, layer=-1, size=sizes.MT5_BASE),
+    "google/mt5-large": KnownModel(Family.MT5, layer=-1, size=sizes.MT5_LARGE),
+    "google/mt5-xl": KnownModel(Family.MT5, layer=-1, size=sizes.MT5_XL),
+    "google/mt5-xxl": KnownModel(Family.MT5, layer=-1, size=sizes.MT5_XXL),
+    "intfloat/multilingual-e5-small": KnownModel(Family.E5, layer=-1, prefix=_E5_PREFIX, size=sizes.E5_SMALL),
+    "intfloat/multilingual-e5-base": KnownModel(Family.E5, layer=-1, prefix=_E5_PREFIX, size=sizes.XLMR_BASE),
+    "intfloat/multilingual-e5-large": KnownModel(
+        Family.E5, layer=-1, prefix=_E5_PREFIX, size=sizes.XLMR_LARGE
+    ),
+    "sentence-transformers/all-MiniLM-L6-v2": KnownModel(Family.BERT, layer=-1, size=sizes.MINILM_L6),
 }

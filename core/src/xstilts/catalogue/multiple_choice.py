@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xstilts.catalogue.entry import ENGLISH, Entry, english
+from xstilts.catalogue.entry import ENGLISH, Counts, Entry, english
 from xstilts.task import Metric, Task, TaskType
 
 
@@ -21,6 +21,7 @@ HELLASWAG = Entry(
     licence="MIT",
     citation="Zellers et al. (2019), arXiv:1905.07830",
     notes="39,905 train and 10,042 dev rows (from memory). A = ctx_a, B = ctx_b + ' ' + ending; labels are strings.",
+    counts=Counts(train=39_905, dev=10_042, pieces=54, choices=4, joined=111),
 )
 
 COSMOS_QA = Entry(
@@ -35,6 +36,7 @@ COSMOS_QA = Entry(
     citation="Huang et al. (2019), arXiv:1909.00277",
     notes="25,262 train rows (from memory) and 2,985 dev rows. A = context + ' ' + question, B = an answer. The "
     "repository's main branch holds a script, so it is read from its branch refs/convert/parquet.",
+    counts=Counts(train=25_262, dev=2_985, pieces=117, choices=4, joined=148),
 )
 
 COMMONSENSE_QA = Entry(
@@ -48,6 +50,7 @@ COMMONSENSE_QA = Entry(
     licence="MIT (from memory)",
     citation="Talmor et al. (2019), arXiv:1811.00937",
     notes="9,741 train and 1,221 dev rows. A = question, B = one of five choices.",
+    counts=Counts(train=9_741, dev=1_221, pieces=22, choices=5, joined=27),
 )
 
 ENTRIES = (HELLASWAG, COSMOS_QA, COMMONSENSE_QA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xstilts.catalogue import languages
-from xstilts.catalogue.entry import ENGLISH, Entry, by_language, english, table
+from xstilts.catalogue.entry import ENGLISH, Counts, Entry, by_language, english, table
 from xstilts.stage import DataFile, Slice
 from xstilts.task import Metric, Task, TaskType
 
@@ -55,6 +55,7 @@ MNLI = Entry(
     citation="Williams, Nangia, Bowman (2018), arXiv:1704.05426",
     notes="392,702 train and 9,815 matched dev rows (from memory). The translations are facebook/xnli's "
     "machine-translated train split.",
+    counts=Counts(train=392_702, dev=9_815, pieces=45),
 )
 
 ANLI_PLUS = Entry(
@@ -72,6 +73,9 @@ ANLI_PLUS = Entry(
     citation="Nie et al. (2020), arXiv:1910.14599; Bowman et al. (2015), arXiv:1508.05326",
     notes="1,104,934 train rows: MNLI + SNLI + ANLI rounds 1 to 3 (from memory), one shared head. As files: one "
     "train.en table of all of them.",
+    counts=Counts(  # the pieces of its parts, by their shares: MNLI 45, SNLI 30, ANLI 98
+        train=1_104_934, dev=22_857, pieces=45
+    ),
 )
 
 XNLI = Entry(
@@ -89,6 +93,7 @@ XNLI = Entry(
     citation="Conneau et al. (2018), arXiv:1809.05053",
     notes="2,490 dev and 5,010 test rows a language, the same items in all fifteen, three hypotheses a premise. "
     "Trained and selected on MNLI, as jiant's XTREME runs are (TRAIN_TASK_DICT).",
+    counts=Counts(test=5_010, test_pieces=46),
 )
 
 ENTRIES = (MNLI, ANLI_PLUS, XNLI)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xstilts.catalogue import languages
-from xstilts.catalogue.entry import ENGLISH, Entry, by_language, english, table
+from xstilts.catalogue.entry import ENGLISH, Counts, Entry, by_language, english, table
 from xstilts.task import Metric, Task, TaskType
 
 QQP = Entry(
@@ -23,6 +23,7 @@ QQP = Entry(
     licence="Quora's terms of service: non-commercial use",
     citation="Iyer, Dandekar, Csernai (2017), First Quora Dataset Release: Question Pairs",
     notes="363,846 train and 40,430 dev rows (from memory). The dev score is the mean of accuracy and F1.",
+    counts=Counts(train=363_846, dev=40_430, pieces=34),
 )
 
 PAWSX = Entry(
@@ -52,6 +53,7 @@ PAWSX = Entry(
     citation="Yang et al. (2019), arXiv:1908.11828",
     notes="49,401 English train rows, about 2,000 dev and test rows a language (from memory). Rows that were not "
     "translated hold the text NS in some languages and count, as they do in XTREME.",
+    counts=Counts(train=49_401, dev=2_000, test=2_000, pieces=64, test_pieces=68),
 )
 
 ENTRIES = (QQP, PAWSX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xstilts.catalogue import languages
-from xstilts.catalogue.entry import ENGLISH, Entry, by_language, english, table
+from xstilts.catalogue.entry import ENGLISH, Counts, Entry, by_language, english, table
 from xstilts.task import Metric, Task, TaskType
 
 _TYDI_NAMES = {  # the id of a row begins with its language: the hub has one table of all nine
@@ -36,6 +36,7 @@ SQUAD = Entry(
     citation="Rajpurkar et al. (2016), arXiv:1606.05250",
     notes="87,599 train and 10,570 dev rows. XQuAD is a translated part of the dev split, so nothing is ever "
     "selected on that: a tenth of train is held out, by context.",
+    counts=Counts(train=87_599, pieces=200, windows=1.02),
 )
 
 SQUAD_V2 = Entry(
@@ -51,6 +52,7 @@ SQUAD_V2 = Entry(
     citation="Rajpurkar, Jia, Liang (2018), arXiv:1806.03822",
     notes="130,319 train and 11,873 dev rows (from memory), unanswerable ones with empty answers. Its answerable "
     "rows are SQuAD 1.1's, dev included: held out like SQuAD.",
+    counts=Counts(train=130_319, pieces=200, windows=1.02),
 )
 
 XQUAD = Entry(
@@ -68,6 +70,9 @@ XQUAD = Entry(
     licence="CC BY-SA 4.0",
     citation="Artetxe, Ruder, Yogatama (2020), arXiv:1910.11856",
     notes="1,190 rows, the same in every language; it has no dev of its own.",
+    counts=Counts(  # longer than in the slice, whose contexts are short on purpose: by the ratio of the English ones
+        test=1_190, test_pieces=230, test_windows=1.2
+    ),
 )
 
 MLQA = Entry(
@@ -86,6 +91,7 @@ MLQA = Entry(
     licence="CC BY-SA 3.0",
     citation="Lewis et al. (2020), arXiv:1910.07475",
     notes="Context and question in the same language, as XTREME scores it; 4,517 to 11,590 test rows.",
+    counts=Counts(test=6_035, test_pieces=233, test_windows=1.33),
 )
 
 TYDIQA = Entry(
@@ -114,6 +120,7 @@ TYDIQA = Entry(
     citation="Clark et al. (2020), arXiv:2003.05002",
     notes="XTREME's test is TyDi's dev, so a tenth of the English train rows is held out, by passage. The hub's "
     "table holds nine languages (49,881 and 5,077 rows): the prefix of the id takes one.",
+    counts=Counts(train=3_696, test=564, pieces=165, windows=1.04, test_pieces=167, test_windows=1.08),
 )
 
 ENTRIES = (SQUAD, SQUAD_V2, XQUAD, MLQA, TYDIQA)

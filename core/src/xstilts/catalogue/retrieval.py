@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xstilts.catalogue import languages
-from xstilts.catalogue.entry import Entry, by_language
+from xstilts.catalogue.entry import Counts, Entry, by_language
 from xstilts.task import Metric, Task, TaskType
 
 TATOEBA = Entry(
@@ -22,6 +22,7 @@ TATOEBA = Entry(
     citation="Artetxe, Schwenk (2019), arXiv:1812.10464",
     notes="Up to 1,000 pairs a language; the nearest neighbour of each English sentence among the foreign ones. It "
     "has no dev of its own.",
+    counts=Counts(test=1_760, test_pieces=12),
 )
 
 BUCC2018 = Entry(
@@ -38,6 +39,9 @@ BUCC2018 = Entry(
     citation="Zweigenbaum, Sharoff, Rapp (2018), Overview of the Third BUCC Shared Task",
     notes="The gold of its test split is not public: the dev split is scored, with the threshold cross-fitted over "
     "two halves, and the number is labelled dev.",
+    counts=Counts(  # the sample set's sentences, from memory but for Chinese, whose 22,213 were counted
+        test=68_200, test_pieces=26
+    ),
 )
 
 ENTRIES = (TATOEBA, BUCC2018)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xstilts.catalogue import languages
-from xstilts.catalogue.entry import ENGLISH, Entry, by_language, table
+from xstilts.catalogue.entry import ENGLISH, Counts, Entry, by_language, table
 from xstilts.task import Metric, Task, TaskType
 
 # In the order of their numbers in google/xtreme's data card.
@@ -46,6 +46,7 @@ CCG = Entry(
     licence="LDC User Agreement",
     citation="Hockenmaier, Steedman (2007), CCGbank",
     notes="38,015 train and 5,484 dev sentences, 1,363 tags (from memory): the tags are those of tags_to_id.json.",
+    counts=Counts(train=38_015, dev=5_484, pieces=32),  # pieces: a guess, from the length of such sentences
 )
 
 UDPOS = Entry(
@@ -70,6 +71,7 @@ UDPOS = Entry(
     citation="Nivre et al. (2020), arXiv:2004.10643; Universal Dependencies 2.5",
     notes="All English treebanks of UD 2.5: 21,253 train and 3,974 dev sentences. Thai, Tagalog and Yoruba are "
     "test-only, Kazakh has no dev.",
+    counts=Counts(train=21_253, dev=3_974, test=2_400, pieces=25, test_pieces=32),
 )
 
 PANX = Entry(
@@ -93,6 +95,7 @@ PANX = Entry(
     licence="unknown; the text is Wikipedia's (CC BY-SA)",
     citation="Pan et al. (2017); Rahimi, Li, Cohn (2019), arXiv:1902.00193",
     notes="20,000 English train and 10,000 dev sentences.",
+    counts=Counts(train=20_000, dev=10_000, test=6_558, pieces=14, test_pieces=17),
 )
 
 ENTRIES = (CCG, UDPOS, PANX)

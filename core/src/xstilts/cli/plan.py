@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
+from xstilts.cli.estimating import AcceleratorOption, PriceOption, PricesOption, Terms
 from xstilts.cli.opening import ExperimentFile, StoreOption, open_experiment
 from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.places import ClusterOption, ContextOption, KubeconfigOption, NamespaceOption, Where
+from xstilts.estimate import Estimate, Found, Took, estimate
+from xstilts.estimate.show import to_json as estimate_to_json
+from xstilts.estimate.show import to_text as estimate_to_text
+from xstilts.estimate.stored import read_store
 from xstilts.local.inputs import pin_inputs
+from xstilts.local.schedule import required
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
-from xstilts.plan.show import to_json, to_text
+from xstilts.plan.show import to_json, to_text, unpinned_warning
 from xstilts.spec import load_experiment
 
 
@@ -18,35 +26,49 @@ def plan(
     file: ExperimentFile,
     output: OutputOption = Output.TEXT,
     store: StoreOption = None,
+    accelerator: AcceleratorOption = None,
+    price: PriceOption = None,
+    prices: PricesOption = None,
     cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Show the stages of an experiment by kind, which of them are done, and what sharing them saves.
+    """Show the stages of an experiment by kind, which of them are done, what sharing them saves, and what they will take.
 
-    Nothing is run or fetched. Done is what the store has; with --cluster, what the namespace's stages say.
+    Nothing is run or fetched. Done is what the store has; with --cluster, what the namespace's stages say. Hours, money, disk
+    and memory are estimates, on the accelerator that is named; beside them stands what done stages took.
 
     \b
     Examples:
       xstilts plan experiment.yaml
-      xstilts plan experiment.yaml -o json | jq .counts
+      xstilts plan experiment.yaml --accelerator H100 --price "2.90 EUR"
+      xstilts plan experiment.yaml -o json | jq .estimate.total.toRun
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     where = Where(cluster, namespace, context, kubeconfig)
     if where.chosen:
         experiment = load_experiment(file)
         place = where.on_cluster(experiment.metadata.namespace)
+        terms = Terms.of(experiment, accelerator, price, prices)
         planned = plan_experiment(experiment)
-        _show(output, planned, place.finished_keys(experiment.spec.store.name))
-        return
-    opened = open_experiment(file, store, namespace)
-    planned = plan_experiment(pin_inputs(opened.experiment, file.parent, opened.store, put=False))
-    cached = frozenset(stage.key for stage in planned.stages if opened.store.lookup(stage.key))
-    _show(output, planned, cached)
-
-
-def _show(output: Output, planned: Plan, cached: frozenset[str]) -> None:
-    if output is Output.JSON:
-        print_json(to_json(planned, cached))
+        name = experiment.spec.store.name
+        took = {key: Took(*seconds_and_gpus) for key, seconds_and_gpus in place.took(name).items()}
+        found = Found(place.finished_keys(name), took=took)
     else:
-        typer.echo(to_text(planned, cached))
+        opened = open_experiment(file, store, namespace)
+        experiment = opened.experiment
+        terms = Terms.of(experiment, accelerator, price, prices)
+        planned = plan_experiment(pin_inputs(experiment, file.parent, opened.store, put=False))
+        found = read_store(planned, opened.store)
+    found = replace(found, needed=required([one.stage for one in planned.stages], found.cached))
+    estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
+    _show(output, planned, estimated, frozenset(found.cached))
+
+
+def _show(output: Output, planned: Plan, estimated: Estimate, cached: frozenset[str]) -> None:
+    if output is Output.JSON:
+        print_json(to_json(planned, cached) | {"estimate": estimate_to_json(estimated)})
+    else:
+        warning = unpinned_warning(planned)
+        stages = to_text(planned, cached).removesuffix(f"\n\n{warning}")
+        typer.echo("\n\n".join(filter(None, (stages, estimate_to_text(estimated), warning))))

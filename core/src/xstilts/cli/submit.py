@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from xstilts.cli.estimating import AcceleratorOption, PriceOption, PricesOption, Terms
 from xstilts.cli.opening import ExperimentFile
 from xstilts.cli.output import Output, OutputOption, print_json, say
 from xstilts.cli.places import ContextOption, KubeconfigOption, NamespaceOption, Where
@@ -16,6 +17,10 @@ from xstilts.cli.plugin import is_plugin, program_name
 from xstilts.cluster.client import NotFoundError, Object
 from xstilts.cluster.place import ClusterPlace
 from xstilts.errors import EXIT_FAILED, Problem, UserError
+from xstilts.estimate import Estimate, Found, estimate
+from xstilts.estimate.show import remarks, summary
+from xstilts.estimate.show import to_json as estimate_to_json
+from xstilts.local.schedule import required
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.show import unpinned_warning
@@ -35,12 +40,15 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Have the cluster check it, and change nothing.")
     ] = False,
+    accelerator: AcceleratorOption = None,
+    price: PriceOption = None,
+    prices: PricesOption = None,
     output: OutputOption = Output.TEXT,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Submit an experiment to a cluster: shows what will run, and asks before it does.
+    """Submit an experiment to a cluster: shows what will run and what that will take, and asks before it does.
 
     The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
     may only grow, and parallelism, budget, queue, resources and deadlines may change.
@@ -48,17 +56,22 @@ def submit(
     \b
     Examples:
       xstilts submit experiment.yaml
+      xstilts submit experiment.yaml --accelerator H100 --price "2.90 EUR"
       xstilts submit experiment.yaml --edit --yes -n team-a
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     experiment = load_experiment(file)
+    terms = Terms.of(experiment, accelerator, price, prices)
     planned = plan_experiment(experiment)
     place = Where(True, namespace, context, kubeconfig).on_cluster(experiment.metadata.namespace)
     manifest = _manifest(file, place.namespace)
     action = _checked(place, experiment, manifest, edit=edit)
-    new = _new(planned, place.finished_keys(experiment.spec.store.name))
+    finished = place.finished_keys(experiment.spec.store.name)
+    new = _new(planned, finished)
+    found = Found(finished, required([one.stage for one in planned.stages], finished))
+    estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
     if not dry_run and action != "unchanged":
         console = Console(stderr=True)
-        for line in _summary(experiment, planned, new, place):
+        for line in _summary(experiment, planned, new, estimated, place):
             say(console, line)
         if not yes:
             _ask(output)
@@ -66,7 +79,7 @@ def submit(
             place.create(manifest)
         else:
             place.replace_spec(manifest)
-    _tell(output, experiment, place, "checked" if dry_run else action, new)
+    _tell(output, experiment, place, "checked" if dry_run else action, new, estimated)
 
 
 def _manifest(file: Path, namespace: str) -> Object:
@@ -102,7 +115,9 @@ def _new(planned: Plan, finished: frozenset[str]) -> dict[str, int]:
     return counts
 
 
-def _summary(experiment: Experiment, planned: Plan, new: dict[str, int], place: ClusterPlace) -> list[str]:
+def _summary(
+    experiment: Experiment, planned: Plan, new: dict[str, int], estimated: Estimate, place: ClusterPlace
+) -> list[str]:
     spec = experiment.spec
     words = {Kind.PREPARE: "preparation", Kind.TRAIN: "training", Kind.EVALUATE: "evaluation"}
     counted = [
@@ -123,6 +138,8 @@ def _summary(experiment: Experiment, planned: Plan, new: dict[str, int], place: 
         f"{experiment.metadata.name} for {place.words}",
         f"  runs   {', '.join(counted) or 'nothing'}; {left} of {total} stages are done already",
         f"  with   {', '.join(limits)}",
+        f"  takes  {summary(estimated)}",
+        *(f"         {remark}" for remark in remarks(estimated)),
     ]
     warning = unpinned_warning(planned)
     return [*lines, *([f"  {warning}"] if warning else [])]
@@ -137,7 +154,12 @@ def _ask(output: Output) -> None:
 
 
 def _tell(
-    output: Output, experiment: Experiment, place: ClusterPlace, action: str, new: dict[str, int]
+    output: Output,
+    experiment: Experiment,
+    place: ClusterPlace,
+    action: str,
+    new: dict[str, int],
+    estimated: Estimate,
 ) -> None:
     name = experiment.metadata.name
     if output is Output.JSON:
@@ -147,6 +169,7 @@ def _tell(
             "place": place.words,
             "action": action,
             "runs": new,
+            "estimate": estimate_to_json(estimated),
         }
         print_json(document)
         return

@@ -208,6 +208,19 @@ class Store:
         """
         return self._fetch(_input(ref))
 
+    def input_manifest(self, ref: InputRef) -> InputManifest | None:
+        """The manifest of an input, when it is whole and every file is there with its size; hashes are not read."""
+        found = self._look(_input(ref))
+        return None if isinstance(found, _Damage) else found
+
+    def read_input(self, ref: InputRef, relative_path: str) -> bytes:
+        """One file of an input, as it lies there: for estimates, since its hash is not verified.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        return self._backend.read(f"{_input(ref).folder}/{relative_path}")
+
     def latest(self, name: str) -> InputRef | None:
         """The input of a name that was put last, or None where none was, or that one is not whole (any more)."""
         try:

@@ -1,0 +1,118 @@
+"""Whether a training fits into a GPU's memory: weights, gradients, optimiser, and what is kept for the backward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from xstilts.catalogue.sizes import Size
+from xstilts.estimate.hardware import GIB, Accelerator
+from xstilts.estimate.ranges import Range
+from xstilts.estimate.work import trained_parameters
+from xstilts.stage import Form, TrainSpec
+from xstilts.task import TaskType
+
+_FP32 = 4  # bytes
+_CONTEXT = 1 * GIB  # CUDA's own and the libraries'; assumed
+
+
+class Fits(StrEnum):
+    """Whether a stage's memory is there."""
+
+    YES = "fits"
+    PERHAPS = "may not fit"
+    NO = "does not fit"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one GPU that a training needs: `states` are weights, gradients and the optimiser's; `needed` is all."""
+
+    states: float
+    needed: Range
+    there: float
+
+    @property
+    def fits(self) -> Fits:
+        """In the worst batch, in a usual one, or in neither."""
+        if self.needed.high <= self.there:
+            return Fits.YES
+        return Fits.PERHAPS if self.needed.likely <= self.there else Fits.NO
+
+    def to_json(self) -> dict[str, Any]:
+        """In bytes."""
+        return {
+            "states": round(self.states),
+            "needed": self.needed.to_json(0),
+            "there": round(self.there),
+            "fits": self.fits.value,
+        }
+
+
+def training_memory(
+    spec: TrainSpec, size: Size, pieces: float, choices: int, accelerator: Accelerator, gpus: int
+) -> Memory | None:
+    """The memory of a training on one of `gpus` GPUs, each of which holds the whole model; None on a CPU.
+
+    The usual batch has sequences of `pieces`. In the worst, since like lengths meet, all are four times as long (assumed), or
+    of the recipe's whole length.
+    """
+    if accelerator.memory is None:
+        return None
+    states = state_bytes(spec, size, gpus)
+    recipe = spec.hyperparameters
+    is_text = spec.model.form is Form.TEXT_TO_TEXT
+    share = -(-recipe.batch_size // gpus)
+    sequences = share * (1 if is_text else choices)
+    tags = any(data.task.type is TaskType.TAGGING for data in spec.data)
+
+    def kept(length: float) -> float:
+        answer = (length if tags else 8.0) if is_text else 0.0
+        return sequences * activation_bytes(size, length, answer)
+
+    usual = min(pieces, recipe.max_length)
+    longest = min(4 * pieces, recipe.max_length)
+    needed = Range(
+        states + kept(usual) * 0.7 + _CONTEXT,  # fused kernels keep less than the formula says
+        states + kept(usual) + _CONTEXT,
+        states + kept(longest) * 1.15 + _CONTEXT,  # blocks of memory that are free and of no use; assumed
+    )
+    return Memory(states, needed, accelerator.memory)
+
+
+def state_bytes(spec: TrainSpec, size: Size, gpus: int) -> float:
+    """Weights, their gradients and the best epoch's copy; AdamW's two moments; the buckets of several processes.
+
+    Adafactor keeps a number a row and a column (Shazeer and Stern 2018, arXiv:1804.04235): a hundredth of the weights is
+    more than enough.
+    """
+    parameters = trained_parameters(spec, size, on_cpu=False)
+    copies = 2.0  # weights, gradients
+    if spec.hyperparameters.epochs > 1 and spec.selection:
+        copies += 1  # the best epoch's
+    copies += 2 if spec.hyperparameters.optimizer == "AdamW" else 0.01
+    if gpus > 1:
+        copies += 1  # DistributedDataParallel's buckets
+    return _FP32 * copies * parameters
+
+
+def activation_bytes(size: Size, length: float, answer: float) -> float:
+    """What is kept of one sequence for its backward pass, and of the answer that a decoder learns to say.
+
+    A layer keeps s h (34 + 5 a s / h) bytes of a sequence of s tokens, with 16 bits a number and a byte a dropout mask
+    (Korthikanti et al. 2022, arXiv:2205.05198, section 4.1). So of a token 16 h numbers are kept, half of them two vectors
+    of the feed-forward layer's width (four where it is gated), with 2 h masks; and 2 a s numbers with a s masks. Here a
+    number has 32 bits.
+    """
+    kept = size.layers * _layer(size, length, length)
+    if answer:
+        kept += size.decoder_layers * (_layer(size, answer, answer) + _layer(size, answer, length) / 2)
+        kept += 4 * _FP32 * size.vocabulary * answer  # logits, their softmax, and both gradients
+    return kept
+
+
+def _layer(size: Size, length: float, seen: float) -> float:
+    numbers = 8 * size.hidden + (4 if size.gated else 2) * size.feed_forward
+    attention = (2 * _FP32 + 1) * size.heads * (seen + size.relative)
+    return length * (_FP32 * numbers + 2 * size.hidden + attention)

@@ -1,0 +1,265 @@
+"""An estimate for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from xstilts.estimate.cost import Estimate, Measured, StageEstimate
+from xstilts.estimate.disk import CHECKPOINTS
+from xstilts.estimate.hardware import GIB
+from xstilts.estimate.memory import Fits
+from xstilts.estimate.ranges import Range, total
+
+GROUPS = {
+    "prepare": "fetched from the hub",
+    "train intermediate": "intermediate models",
+    "train target": "target models",
+    "evaluate": "evaluations",
+}
+_GB = 1e9
+
+
+def to_json(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as JSON: its form stands in docs/commands.md."""
+    return {
+        "accelerator": {
+            "name": estimate.accelerator.name,
+            "peakFlops": estimate.accelerator.peak,
+            "precision": "fp32",
+            "memoryBytes": estimate.accelerator.memory,
+            "utilisation": _worst_last(estimate.accelerator.utilisation),
+        },
+        "unit": unit(estimate),
+        "price": None
+        if estimate.price is None
+        else {"perHour": str(estimate.price.per_hour), "currency": estimate.price.currency},
+        "groups": {group: _sums(estimate, group) for group in GROUPS if group in estimate.groups},
+        "total": _sums(estimate, None),
+        "budget": _budget(estimate),
+        "assumed": list(estimate.assumed),
+        "stages": [_stage(one) for one in estimate.stages],
+        "measured": [
+            {
+                "key": one.key,
+                "seconds": round(one.seconds, 1),
+                "predicted": one.predicted.to_json(1),
+                "ratio": round(_ratio([one]), 3),
+            }
+            for one in estimate.measured
+        ],
+    }
+
+
+def to_text(estimate: Estimate) -> str:
+    """An estimate as lines of text."""
+    return "\n".join(_lines(estimate))
+
+
+def summary(estimate: Estimate) -> str:
+    """What will be spent, in one line."""
+    hours = estimate.to_run()
+    parts = [
+        f"{_three(hours)} {unit(estimate)} on {estimate.accelerator.name} (low / likely / high)",
+        f"{number(estimate.naive().likely)} without sharing",
+    ]
+    cost = estimate.cost(hours)
+    if cost is not None:
+        parts.append(f"{_three(cost)} {_currency(estimate)}".strip())
+    parts.append(f"{_gigabytes(estimate.disk())} of disk")
+    return ", ".join(parts)
+
+
+def remarks(estimate: Estimate) -> Iterator[str]:
+    """What one should know of an estimate: budget, memory, what is in no sum, and what was assumed."""
+    budget = _budget(estimate)
+    if budget is not None:
+        yield _budget_words(estimate, budget)
+    yield from _memory(estimate)
+    unknown = estimate.unknown()
+    if unknown:
+        why = ", ".join(f"{reason} ({count})" for reason, count in sorted(unknown.items()))
+        yield f"not estimated, and in no sum: {sum(unknown.values())} stages: {why}"
+    if estimate.assumed:
+        yield f"taken to be as large as the catalogue says, since their files were not read: {', '.join(estimate.assumed)}"
+
+
+def unit(estimate: Estimate) -> str:
+    """What is counted: hours of a GPU, or on a CPU of a stage."""
+    return "hours" if estimate.accelerator.is_cpu else "GPU-hours"
+
+
+def number(value: float) -> str:
+    """A number as people read it, with two digits where it is small."""
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}" if value else "0"
+
+
+def _lines(estimate: Estimate) -> Iterator[str]:
+    one = estimate.accelerator
+    best, likely, worst = (round(100 * value) for value in _parts(one.utilisation))
+    yield (
+        f"{unit(estimate)} on {one.name}, by {worst} to {best} % (likely {likely}) of its {one.peak / 1e12:,.3g} fp32 TFLOPS"
+        f"{' a thread' if one.is_cpu else ''}:"
+    )
+    yield _row("", ("low", "likely", "high", "not run", "naive", *_cost_title(estimate), "disk"))
+    for group, title in GROUPS.items():
+        if group in estimate.groups:
+            yield _row(title, _cells(estimate, group))
+    yield _row("in all", _cells(estimate, None))
+    yield from remarks(estimate)
+    peak = max((one.working for one in estimate.stages if one.runs and one.working is not None), default=0.0)
+    if peak:
+        yield f"while a training runs, its {CHECKPOINTS} last checkpoints lie beside it: up to {_gigabytes(peak)} each"
+    yield from _measured(estimate)
+
+
+def _cells(estimate: Estimate, group: str | None) -> Sequence[str]:
+    if group == "prepare":
+        return (
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            *(("-",) if estimate.price else ()),
+            _gigabytes(estimate.disk(group)),
+        )
+    hours = estimate.to_run(group)
+    cost = estimate.cost(hours)
+    return (
+        *(number(value) for value in _parts(hours)),
+        number(estimate.saved(group).likely),
+        number(estimate.naive(group).likely),
+        *(() if cost is None else (number(cost.likely),)),
+        _gigabytes(estimate.disk(group)),
+    )
+
+
+def _row(title: str, cells: Sequence[str]) -> str:
+    return f"{title:<22}" + "".join(f"{cell:>10}" for cell in cells)
+
+
+def _cost_title(estimate: Estimate) -> tuple[str, ...]:
+    return () if estimate.price is None else (_currency(estimate) or "cost",)
+
+
+def _currency(estimate: Estimate) -> str:
+    return estimate.price.currency if estimate.price else ""
+
+
+def _parts(value: Range) -> tuple[float, float, float]:
+    return value.low, value.likely, value.high
+
+
+def _three(value: Range) -> str:
+    return " / ".join(map(number, _parts(value)))
+
+
+def _gigabytes(value: float) -> str:
+    return f"{number(value / _GB)} GB"
+
+
+def _worst_last(utilisation: Range) -> dict[str, float]:
+    """Of a utilisation, what gives the low estimate, the likely and the high one."""
+    return utilisation.to_json(2)
+
+
+def _sums(estimate: Estimate, group: str | None) -> dict[str, Any]:
+    hours = estimate.to_run(group)
+    naive = estimate.naive(group)
+    cost, naive_cost = estimate.cost(hours), estimate.cost(naive)
+    return {
+        "toRun": hours.to_json(),
+        "notRun": estimate.saved(group).to_json(),
+        "fromNothing": estimate.from_nothing(group).to_json(),
+        "naive": naive.to_json(),
+        "cost": None if cost is None else cost.to_json(2),
+        "naiveCost": None if naive_cost is None else naive_cost.to_json(2),
+        "diskBytes": round(estimate.disk(group)),
+        "unknown": estimate.unknown(group),
+    }
+
+
+def _stage(one: StageEstimate) -> dict[str, Any]:
+    return {
+        "key": one.planned.key,
+        "devices": one.devices,
+        "seconds": None if one.unknown else one.seconds.to_json(1),
+        "diskBytes": None if one.disk is None else round(one.disk),
+        "memory": one.memory.to_json() if one.memory else None,
+        "runs": one.runs,
+        "unknown": one.unknown,
+    }
+
+
+def _budget(estimate: Estimate) -> dict[str, Any] | None:
+    if estimate.budget is None or estimate.accelerator.is_cpu:
+        return None
+    hours = estimate.to_run()
+    return {
+        "gpuHours": estimate.budget,
+        "likelyExceeds": hours.likely > estimate.budget,
+        "highExceeds": hours.high > estimate.budget,
+    }
+
+
+def _budget_words(estimate: Estimate, budget: Mapping[str, Any]) -> str:
+    hours = estimate.to_run()
+    if budget["likelyExceeds"]:
+        said = f"the likely {number(hours.likely)} exceed it: stages will be left undone"
+    elif budget["highExceeds"]:
+        said = f"the likely {number(hours.likely)} are within it, the high {number(hours.high)} exceed it"
+    else:
+        said = f"the high {number(hours.high)} are within it"
+    return f"budget of {estimate.budget:,} GPU-hours: {said}"
+
+
+def _memory(estimate: Estimate) -> Iterator[str]:
+    """The trainings that may lack memory, by model: what of it is needed most."""
+    worst: dict[tuple[str, int], StageEstimate] = {}
+    for one in estimate.stages:
+        if one.memory is not None and one.runs and one.memory.fits is not Fits.YES:
+            name = ", ".join(sorted({cell.model for cell in one.planned.labels}))
+            known = worst.get((name, one.devices))
+            if known is None or known.memory is None or known.memory.needed.likely < one.memory.needed.likely:
+                worst[name, one.devices] = one
+    for (name, devices), one in worst.items():
+        if one.memory is None or estimate.accelerator.memory is None:
+            continue
+        gpus = f"{devices} GPU{'' if devices == 1 else 's'}"
+        intermediates = sorted({cell.intermediate for cell in one.planned.labels})
+        needed = one.memory.needed
+        yield (
+            f"memory: {name} on {gpus} {one.memory.fits} ({one.planned.group}, {', '.join(intermediates)}): likely"
+            f" {needed.likely / GIB:,.0f} GiB a GPU, in its longest batch {needed.high / GIB:,.0f}, of"
+            f" {estimate.accelerator.memory / GIB:,.0f}; a smaller batchSize or more GPUs need less"
+        )
+
+
+def _measured(estimate: Estimate) -> Iterator[str]:
+    """Predicted and measured, of the stages that are there."""
+    if not estimate.measured:
+        return
+    yield ""
+    on = "" if estimate.accelerator.is_cpu else " (on GPUs whose kind manifests do not tell)"
+    yield f"seconds of stages that are there{on}:"
+    yield _row("", ("stages", "low", "likely", "high", "measured", "ratio"))
+    for group, title in GROUPS.items():
+        members = [one for one in estimate.measured if one.group == group]
+        if members:
+            yield _measured_row(title, members)
+    yield _measured_row("in all", estimate.measured)
+
+
+def _measured_row(title: str, members: Sequence[Measured]) -> str:
+    predicted = total(one.predicted for one in members)
+    took = sum(one.seconds for one in members)
+    cells = (str(len(members)), *map(number, _parts(predicted)), number(took), f"{_ratio(members):.2f}")
+    return _row(title, cells)
+
+
+def _ratio(members: Sequence[Measured]) -> float:
+    """Measured over likely."""
+    return sum(one.seconds for one in members) / sum(one.predicted.likely for one in members)
