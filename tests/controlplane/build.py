@@ -30,12 +30,12 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """A program built from go/<name>/.
+    """A program built from go/<name>/, or go/<beside>/, where the module of another one holds it too.
 
     package: what is compiled. module: the Go module that names its version, and that `share` is copied from; None where
     all of it stands in go/<name>/, whose version is the Go language's that it is written in.
     commands: the names that the one program answers to. variables: Go variables set to its (major, minor, version).
-    share: folder under share/ -> folder of the module.
+    share: folder under share/ -> folder of the module. tags: build tags.
     """
 
     name: str
@@ -44,11 +44,13 @@ class Tool:
     commands: tuple[str, ...]
     variables: tuple[str, ...] = ()
     share: Mapping[str, str] = field(default_factory=dict)
+    beside: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def source(self) -> Path:
         """The folder with go.mod, go.sum and, where there is one, main.go."""
-        return HERE / "go" / self.name
+        return HERE / "go" / (self.beside or self.name)
 
     @property
     def version(self) -> str:
@@ -80,7 +82,8 @@ class Tool:
         major, minor, *_ = _numbers(self.version.removeprefix("v"))
         values = (str(major), str(minor), self.version)
         named = [f"-X {variable}={value}" for variable, value in zip(self.variables, values, strict=False)]
-        return ("-trimpath", "-buildvcs=false", "-ldflags=" + " ".join(["-s -w", *named]))
+        tags = (f"-tags={','.join(self.tags)}",) if self.tags else ()
+        return ("-trimpath", "-buildvcs=false", "-ldflags=" + " ".join(["-s -w", *named]), *tags)
 
     @property
     def _go_mod(self) -> str:
@@ -88,6 +91,8 @@ class Tool:
 
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version.git"
+# Prometheus' own switch: its targets are written down here, and the SDKs of all clouds take most of the time to compile.
+_NO_DISCOVERY = ("remove_all_sd",)
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -135,10 +140,19 @@ TOOLS = {
             commands=("helm",),
         ),
         Tool(
+            name="prometheus",
+            package="github.com/prometheus/prometheus/cmd/prometheus",
+            module="github.com/prometheus/prometheus",
+            commands=("prometheus",),
+            tags=_NO_DISCOVERY,
+        ),
+        Tool(
             name="promtool",
             package="github.com/prometheus/prometheus/cmd/promtool",
             module="github.com/prometheus/prometheus",
             commands=("promtool",),
+            beside="prometheus",
+            tags=_NO_DISCOVERY,
         ),
         Tool(
             name="coredns",
