@@ -60,7 +60,7 @@ def _prepared(stage: Stage) -> float:
     entry = CATALOGUE.get(stage.spec["task"])
     counts = entry.counts if entry else None
     if counts is None:
-        raise UnknownError(f"unknown number of rows of {stage.spec['task']}")
+        raise UnknownError(f"unknown disk of {stage.spec['task']}")
     rows = {
         "train": (counts.train, counts.joined or counts.pieces),
         "validation": (counts.dev or counts.test, counts.joined or counts.pieces or counts.test_pieces),

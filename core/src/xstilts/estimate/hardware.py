@@ -82,15 +82,17 @@ ACCELERATORS: Mapping[str, Accelerator] = MappingProxyType(
             _gpu("V100", peak=15.7, memory=32, bandwidth=900),
             # NVIDIA T4 data sheet: single precision 8.1 TFLOPS, 16 GB, 320 GB/s (300 in earlier ones)
             _gpu("T4", peak=8.1, memory=16, bandwidth=320),
+            # Fitted to one machine: an AMD EPYC with AVX-512, where a thread multiplies matrices at 250 GFLOPS. The high
+            # estimate is for a processor with AVX2 alone, or one that others use too.
             Accelerator(
                 "CPU",
-                peak=100e9,  # a thread: about 3 GHz x 32 fp32 operations a cycle (AVX2 with FMA on two ports)
+                peak=250e9,
                 memory=None,
-                bandwidth=8e9,  # a thread's share
-                utilisation=Range(0.7, 0.4, 0.15),
-                step=Range(0.005, 0.02, 0.05),
-                start=Range(5, 10, 30),
-                scaling=Range(0.95, 0.85, 0.6),
+                bandwidth=12e9,
+                utilisation=Range(0.75, 0.6, 0.12),
+                step=Range(0.01, 0.02, 0.05),
+                start=Range(5, 8, 30),
+                scaling=Range(0.95, 0.85, 0.6),  # assumed
             ),
         )
     }

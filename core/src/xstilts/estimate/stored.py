@@ -176,7 +176,8 @@ def _choices(row: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for column, value in row.items():
         if column not in _NO_TEXT and _is_choice(column):
-            found += _strings(value.get("text", ()) if isinstance(value, dict) else value)
+            texts = _strings(value.get("text", ()) if isinstance(value, dict) else value)
+            found += [text.rstrip() for text in texts]
     return found
 
 
