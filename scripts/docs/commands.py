@@ -48,6 +48,7 @@ def _command(name: str, command: Any) -> str:
             f"## xstilts {name}\n",
             prose(told.strip()) + "\n",
             block(usage),
+            "Examples:\n",
             block(inspect.cleandoc(examples.removeprefix(_EXAMPLES)), "console"),
             table(
                 ("argument or option", "meaning"),

@@ -28,6 +28,7 @@ COMMANDS = {
     "xstilts validate FILE": "validate quickstart.yaml",
     "xstilts plan FILE [-o json]": "plan quickstart.yaml -o json",
     "xstilts results FILE [-o table|json|csv|markdown|latex]": "results quickstart.yaml -o markdown",
+    "xstilts report FILE": "report quickstart.yaml",
     "xstilts put NAME DIR": "put texts texts",
     "xstilts pin FILE": "pin own.yaml",
     "xstilts gc FILE…": "gc quickstart.yaml",
