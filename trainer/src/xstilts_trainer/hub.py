@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -100,7 +100,7 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
             raise error.__cause__ or error from error
         except (ValueError, DatasetGenerationError) as error:
             place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
-            raise DataError(Problem(place, f"cannot be read at commit {commit}: {error}")) from error
+            raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(error)}")) from error
 
 
 @contextmanager
@@ -127,8 +127,17 @@ def _errors(repository: str, revision: str | None) -> Iterator[None]:
             )
         ) from error
     except (DatasetNotFoundError, DataFilesNotFoundError) as error:
-        raise DataError(Problem(repository, str(error))) from error
+        raise DataError(Problem(repository, _told(error))) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, ConnectionError) as error:
         raise UnavailableError(
-            Problem(repository, f"the hub did not answer ({type(error).__name__}: {error}); try again later")
+            Problem(
+                repository,
+                f"the hub did not answer ({type(error).__name__}: {_told(error)}); try again later",
+            )
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """The error's text without the token: a server may repeat what it was sent."""
+    token = get_token()
+    return str(error).replace(token, "<token>") if token else str(error)

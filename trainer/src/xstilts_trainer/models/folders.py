@@ -6,6 +6,7 @@ safetensors alone are read: a pickle can run code. Remote code is refused, and n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -32,7 +33,9 @@ MODEL_TYPES: Final[Mapping[Family, tuple[str, ...]]] = {
     Family.MT5: ("mt5",),
 }
 _transformers_logging: Any = logging  # its functions carry no types
-WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json")
+INDEX: Final = "model.safetensors.index.json"  # of a model in several files: weight -> file
+WEIGHTS: Final = ("model.safetensors", INDEX)
+_SHARD: Final = re.compile(r"[\w-][\w.-]*\.safetensors")
 READABLE: Final = 0o644  # safetensors writes files that their owner alone may read; a store has other readers
 TOKENIZERS: Final = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
@@ -104,8 +107,10 @@ def check_weights(folder: Path) -> None:
     """See that a folder holds weights that can be read.
 
     Raises:
-        DataError: no safetensors file.
+        DataError: no safetensors file, or an index that names what is none, or lies elsewhere.
     """
+    if (folder / INDEX).is_file():
+        _check_index(folder / INDEX)
     if any((folder / name).is_file() for name in WEIGHTS):
         return
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
@@ -113,6 +118,15 @@ def check_weights(folder: Path) -> None:
         f", found {', '.join(pickles)}; a pickle is never read: convert it to safetensors" if pickles else ""
     )
     raise problem(folder, f"must hold {' or '.join(WEIGHTS)}{advice}")
+
+
+def _check_index(index: Path) -> None:
+    """Transformers opens whatever an index names: a pickle as a pickle, and a path that leads out of the folder too."""
+    shards = _read_json(index).get("weight_map")
+    named = shards.values() if isinstance(shards, dict) else [shards]
+    wrong = sorted({str(one) for one in named if not isinstance(one, str) or _SHARD.fullmatch(one) is None})
+    if wrong:
+        raise problem(index, f"weight_map must name safetensors files of its own folder, named {wrong[0]!r}")
 
 
 def load_weights(folder: Path, model_class: Any, config: PreTrainedConfig, **options: bool) -> Loaded:
