@@ -29,7 +29,7 @@ def estimate_of(run, *options, **changes):
 
 
 def row(text, title):
-    (line,) = (line for line in text.splitlines() if line.startswith(title) and " GB" in line)
+    (line,) = (line for line in text.splitlines() if line.startswith(title) and line.endswith((" GB", " MB")))
     return line[len(title) :].split()
 
 
@@ -38,6 +38,7 @@ def test_the_text_says_what_will_be_spent_by_kind_and_in_all(run):
     assert "GPU-hours on A100, by 20 to 65 % (likely 45) of its 19.5 fp32 TFLOPS:" in text
     low, likely, high, saved, naive, _, unit = row(text, "in all")
     assert unit == "GB"
+    assert row(text, "evaluations")[-1] == "MB"
     assert float(low) < float(likely) < float(high)
     assert float(naive) > float(likely)
     assert saved == "0"

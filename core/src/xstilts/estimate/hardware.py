@@ -88,10 +88,10 @@ ACCELERATORS: Mapping[str, Accelerator] = MappingProxyType(
                 "CPU",
                 peak=250e9,
                 memory=None,
-                bandwidth=12e9,
-                utilisation=Range(0.75, 0.6, 0.12),
+                bandwidth=8e9,  # a thread's share
+                utilisation=Range(0.75, 0.5, 0.12),
                 step=Range(0.01, 0.02, 0.05),
-                start=Range(5, 8, 30),
+                start=Range(6, 13, 40),
                 scaling=Range(0.95, 0.85, 0.6),  # assumed
             ),
         )

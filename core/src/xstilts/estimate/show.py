@@ -17,7 +17,6 @@ GROUPS = {
     "train target": "target models",
     "evaluate": "evaluations",
 }
-_GB = 1e9
 
 
 def to_json(estimate: Estimate) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def summary(estimate: Estimate) -> str:
     cost = estimate.cost(hours)
     if cost is not None:
         parts.append(f"{_three(cost)} {_currency(estimate)}".strip())
-    parts.append(f"{_gigabytes(estimate.disk())} of disk")
+    parts.append(f"{_bytes(estimate.disk())} of disk")
     return ", ".join(parts)
 
 
@@ -111,7 +110,7 @@ def _lines(estimate: Estimate) -> Iterator[str]:
     yield from remarks(estimate)
     peak = max((one.working for one in estimate.stages if one.runs and one.working is not None), default=0.0)
     if peak:
-        yield f"while a training runs, its {CHECKPOINTS} last checkpoints lie beside it: up to {_gigabytes(peak)} each"
+        yield f"while a training runs, its {CHECKPOINTS} last checkpoints lie beside it: up to {_bytes(peak)} together"
     yield from _measured(estimate)
 
 
@@ -124,7 +123,7 @@ def _cells(estimate: Estimate, group: str | None) -> Sequence[str]:
             "-",
             "-",
             *(("-",) if estimate.price else ()),
-            _gigabytes(estimate.disk(group)),
+            _bytes(estimate.disk(group)),
         )
     hours = estimate.to_run(group)
     cost = estimate.cost(hours)
@@ -133,7 +132,7 @@ def _cells(estimate: Estimate, group: str | None) -> Sequence[str]:
         number(estimate.saved(group).likely),
         number(estimate.naive(group).likely),
         *(() if cost is None else (number(cost.likely),)),
-        _gigabytes(estimate.disk(group)),
+        _bytes(estimate.disk(group)),
     )
 
 
@@ -157,8 +156,11 @@ def _three(value: Range) -> str:
     return " / ".join(map(number, _parts(value)))
 
 
-def _gigabytes(value: float) -> str:
-    return f"{number(value / _GB)} GB"
+def _bytes(value: float) -> str:
+    for size, name in ((1e9, "GB"), (1e6, "MB")):
+        if value >= size:
+            return f"{number(value / size)} {name}"
+    return f"{number(value / 1e3)} kB" if value else "0"
 
 
 def _worst_last(utilisation: Range) -> dict[str, float]:
