@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
+from itertools import product
 from typing import Final
 
 from prometheus_client import (
@@ -20,6 +21,9 @@ from prometheus_client.registry import Collector
 
 from xstilts_operator.actions import Resource
 
+# A series that is first seen at 1 has not grown for `increase()`: so those that an alert or a rate asks for are there at 0.
+_RECONCILED: Final = (Resource.EXPERIMENT, Resource.STAGE)
+_OUTCOMES: Final = ("done", "overtaken", "failed", "broken")
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -53,6 +57,8 @@ class Instruments:
             ["kind", "outcome"],
             registry=registry,
         )
+        for kind, outcome in product(_RECONCILED, _OUTCOMES):
+            self._reconciled.labels(kind.value, outcome)
         self._reconcile = Histogram(
             "xstilts_reconcile_duration_seconds",
             "How long a decision and what it did took.",
@@ -92,6 +98,8 @@ class Instruments:
             ["outcome"],
             registry=registry,
         )
+        for outcome in ("written", "outdated", "failed"):
+            self._writes.labels(outcome)
         build = Gauge(
             "xstilts_build_info",
             "Always 1; the labels say what runs.",

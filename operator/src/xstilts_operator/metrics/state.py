@@ -8,17 +8,19 @@ counter would grow with every scrape and every scraper, and its rate would say n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from xstilts.stage import Kind
+from xstilts.catalogue.models import MODELS
 from xstilts_operator.actions import Object, Resource
 from xstilts_operator.cache import Cache
-from xstilts_operator.names import KIND_LABEL
+from xstilts_operator.metrics.family import Family, Labels, Sample, kind_of, name_of
+from xstilts_operator.metrics.languages import LanguageScores
+from xstilts_operator.metrics.running import running
 from xstilts_operator.tolerant import decimal, integer, mapping, mappings, text
 from xstilts_operator.views import StageState
 
@@ -27,9 +29,6 @@ _NAME_LENGTH: Final = 253
 _CELL: Final = ("model", "intermediate", "target")
 _HOUR_SECONDS: Final = 3600
 _STATES: Final = frozenset(StageState)
-_KINDS: Final = frozenset(Kind)
-
-Sample = tuple[Sequence[str], float]
 
 
 class StateCollector(Collector):
@@ -38,6 +37,7 @@ class StateCollector(Collector):
     def __init__(self, cache: Cache, series: int = SERIES) -> None:
         self._cache = cache
         self._series = series
+        self._languages = LanguageScores(cache)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the cache is read at a scrape, not at the registration."""
@@ -50,11 +50,14 @@ class StateCollector(Collector):
             key=lambda experiment: text(experiment["metadata"].get("creationTimestamp")),
             reverse=True,
         )
+        stages = self._cache.list(Resource.STAGE)
         dropped: dict[str, int] = {}
         for name, help_text, labels, samples in (
             *_results(newest),
+            self._languages.family(newest),
             *_experiments(newest),
-            _stages(self._cache.list(Resource.STAGE)),
+            _stages(stages),
+            *running(stages),
         ):
             family = GaugeMetricFamily(name, help_text, labels=labels)
             rest = iter(samples)
@@ -70,9 +73,6 @@ class StateCollector(Collector):
         for name, count in dropped.items():
             left_out.add_metric([name], count)
         yield left_out
-
-
-Family = tuple[str, str, Sequence[str], Iterable[Sample]]
 
 
 def _results(experiments: Sequence[Object]) -> Iterator[Family]:
@@ -93,35 +93,58 @@ def _results(experiments: Sequence[Object]) -> Iterator[Family]:
         yield name, help_text, labels, _cells(experiments, field)
 
 
+def _parameters(experiments: Sequence[Object]) -> Iterator[Sample]:
+    """Of models that are named by a hub id that the catalogue knows."""
+    for experiment in experiments:
+        seen: set[str] = set()
+        for model in mappings(mapping(experiment, "spec").get("models")):
+            name, known = text(model.get("name"), _NAME_LENGTH), MODELS.get(text(model.get("pretrained")))
+            if name and name not in seen and known is not None and known.size is not None:
+                seen.add(name)
+                yield (*name_of(experiment), name), known.size.parameters
+
+
 def _cells(experiments: Sequence[Object], field: str) -> Iterator[Sample]:
     for experiment in experiments:
-        seen: set[Sequence[str]] = set()
+        seen: set[Labels] = set()
         for result in mappings(mapping(experiment, "status").get("results")):
             cell = tuple(text(result.get(name), _NAME_LENGTH) for name in _CELL)
             value = decimal(result.get(field))
             if value is not None and all(cell) and cell not in seen:
                 seen.add(cell)
-                yield (*_name(experiment), *cell), float(value)
+                yield (*name_of(experiment), *cell), float(value)
 
 
 def _experiments(experiments: Sequence[Object]) -> Iterator[Family]:
     labels = ("namespace", "experiment")
     yield (
+        "xstilts_experiment_model_parameters",
+        "Parameters of an experiment's pretrained models that the catalogue knows.",
+        (*labels, "model"),
+        _parameters(experiments),
+    )
+    yield (
         "xstilts_experiment_progress_ratio",
         "How far an experiment is, from 0 to 1.",
         labels,
         (
-            (_name(experiment), percent / 100)
+            (name_of(experiment), percent / 100)
             for experiment in experiments
             if (percent := integer(mapping(experiment, "status").get("progressPercent"))) is not None
         ),
+    )
+    yield (
+        "xstilts_experiment_remaining_seconds",
+        "How long an experiment that has not ended takes yet, as the operator estimates it.",
+        labels,
+        _remaining(experiments),
     )
     for use, help_text in (
         ("spent", "GPU time that an experiment has paid for, to a hundredth of an hour."),
         ("saved", "GPU time that an experiment has not needed, as another's stage or the store had it."),
     ):
         yield f"xstilts_experiment_gpu_{use}_seconds", help_text, labels, _gpu_seconds(experiments, use)
-    reasons = Counter((_name(experiment)[0], *_summary(experiment)) for experiment in experiments)
+    reasons = Counter((name_of(experiment)[0], *_summary(experiment)) for experiment in experiments)
     yield (
         "xstilts_experiments",
         "Experiments by what their condition Succeeded says.",
@@ -130,11 +153,18 @@ def _experiments(experiments: Sequence[Object]) -> Iterator[Family]:
     )
 
 
+def _remaining(experiments: Sequence[Object]) -> Iterator[Sample]:
+    for experiment in experiments:
+        seconds = integer(mapping(experiment, "status").get("estimatedRemainingSeconds"))
+        if seconds is not None and _summary(experiment)[0] == "Unknown":
+            yield name_of(experiment), seconds
+
+
 def _gpu_seconds(experiments: Sequence[Object], use: str) -> Iterator[Sample]:
     for experiment in experiments:
         hours = decimal(mapping(experiment, "status", "gpuHours").get(use))
         if hours is not None:
-            yield _name(experiment), float(hours) * _HOUR_SECONDS
+            yield name_of(experiment), float(hours) * _HOUR_SECONDS
 
 
 def _summary(experiment: Object) -> tuple[str, str]:
@@ -147,21 +177,11 @@ def _summary(experiment: Object) -> tuple[str, str]:
 
 
 def _stages(stages: Sequence[Object]) -> Family:
-    states = Counter((_name(stage)[0], _kind(stage), _state(stage)) for stage in stages)
+    states = Counter((name_of(stage)[0], kind_of(stage), _state(stage)) for stage in stages)
     labels = ("namespace", "kind", "state")
     return "xstilts_stages", "Stages by kind and state.", labels, sorted(states.items())
-
-
-def _kind(stage: Object) -> str:
-    kind = text(mapping(stage, "metadata", "labels").get(KIND_LABEL))
-    return kind if kind in _KINDS else "unknown"
 
 
 def _state(stage: Object) -> str:
     state = text(mapping(stage, "status").get("state"))
     return state if state in _STATES else StageState.PENDING.value
-
-
-def _name(obj: Object) -> tuple[str, str]:
-    metadata: Mapping[str, str] = obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
