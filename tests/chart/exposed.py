@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
+from monitoring.planned import plan_in
 from operator_progress.exposing import everything
+from xstilts.stage import Kind
 from xstilts_operator.actions import Resource
 from xstilts_operator.cache import Cache
+from xstilts_operator.plans import FrozenStage
 
 
 def _cache() -> Cache:
-    """An experiment with all that metrics are made of, and a stage."""
+    """An experiment with all that metrics are made of: its evaluation has succeeded, its training runs."""
     found = Cache()
-    metadata = {
-        "namespace": "team",
-        "uid": "1",
-        "resourceVersion": "1",
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-    }
+    plan_in(found, "e", _stage_status)
+    (planned,) = found.list(Resource.EXPERIMENT)
     cell = {"model": "m", "intermediate": "i", "target": "t", "score": "1", "delta": "1", "gap": "1"}
     status = {
+        **planned["status"],
         "progressPercent": 50,
+        "estimatedRemainingSeconds": 60,
         "gpuHours": {"spent": "1", "saved": "1"},
         "conditions": [{"type": "Succeeded", "status": "Unknown", "reason": "Queued"}],
         "results": [cell],
     }
-    found.upsert(Resource.EXPERIMENT, {"metadata": {**metadata, "name": "e"}, "status": status})
-    found.upsert(
-        Resource.STAGE, {"metadata": {**metadata, "uid": "2", "name": "s"}, "status": {"state": "Failed"}}
-    )
+    metadata = {**planned["metadata"], "resourceVersion": "2"}
+    models = [{"name": "m", "pretrained": "google/mt5-base"}]
+    found.upsert(Resource.EXPERIMENT, {"metadata": metadata, "spec": {"models": models}, "status": status})
     return found
+
+
+def _stage_status(stage: FrozenStage) -> dict[str, Any]:
+    if stage.kind is Kind.EVALUATE:
+        return {"state": "Succeeded", "scores": {"xnli": {"accuracy": {"en": "1"}}}}
+    progress = {"attempt": 1, "percent": 50, "estimatedRemainingSeconds": 60}
+    return {"state": "Active", "attempt": {"number": 1, "experiment": "e"}, "progress": progress}
 
 
 def exposed() -> Mapping[str, set[str]]:
