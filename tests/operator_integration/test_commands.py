@@ -56,6 +56,8 @@ async def test_from_submit_to_export(
     nobody = await run("submit", file, code=2)
     assert "nobody can be asked here" in nobody.stderr
     assert "6 trainings, 4 evaluations; 0 of 10 stages are done already" in nobody.stderr
+    assert "takes  ? / ? / ? hours on CPU (low / likely / high)" in nobody.stderr
+    assert "not estimated, and in no sum: 10 stages: unknown size of store://good (10)" in nobody.stderr
     assert json.loads((await run("list", "-o", "json", "--cluster")).stdout) == []
     async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
         assert (
@@ -63,6 +65,7 @@ async def test_from_submit_to_export(
         )
         submitted = json.loads((await run("submit", file, "--yes", "-o", "json")).stdout)
         assert (submitted["action"], submitted["runs"]) == ("created", {"train": 6, "evaluate": 4})
+        assert sum(one["runs"] for one in submitted["estimate"]["stages"]) == 11  # and the report
         watched = (await run("watch", "good", "-o", "json", "--every", "0.5")).stdout.splitlines()
         last = json.loads(watched[-1])
         assert (last["state"], last["succeeded"], last["done"], last["percent"]) == (
@@ -78,6 +81,7 @@ async def test_from_submit_to_export(
     assert json.loads((await run("submit", file, "-o", "json")).stdout)["action"] == "unchanged"
     plan = json.loads((await run("plan", file, "--cluster", "-o", "json")).stdout)
     assert {one["cached"] for one in plan["stages"] if one["kind"] != "report"} == {True}
+    assert plan["estimate"]["total"]["toRun"] == {"low": 0, "likely": 0, "high": 0}
     await agrees_with_the_status(cluster, api, namespace, run)
     exported = json.loads((await run("export", "good", "out", "-o", "json")).stdout)
     assert {"experiment.yaml", "plan.json", "scores.csv", "tables.md"} <= set(exported["files"])

@@ -121,23 +121,23 @@ class Estimate:
 
     def to_run(self, group: str | None = None) -> Range:
         """The hours of what will run, of a group or in all."""
-        return self.hours([one for one in self._of(group) if one.runs])
+        return self.hours([one for one in self.members(group) if one.runs])
 
     def from_nothing(self, group: str | None = None) -> Range:
         """The hours of all stages, as if nothing were there."""
-        return self.hours(self._of(group))
+        return self.hours(self.members(group))
 
     def saved(self, group: str | None = None) -> Range:
         """The hours of what does not run."""
-        return self.hours([one for one in self._of(group) if not one.runs])
+        return self.hours([one for one in self.members(group) if not one.runs])
 
     def naive(self, group: str | None = None) -> Range:
         """The hours that there would be if every cell trained and evaluated its own models."""
-        return total(one.naive * self._charged(one) for one in self._of(group)) * (1 / HOUR)
+        return total(one.naive * self._charged(one) for one in self.members(group)) * (1 / HOUR)
 
     def disk(self, group: str | None = None) -> float:
         """The bytes that what will run leaves in the store, as far as they are known."""
-        return sum(one.disk or 0 for one in self._of(group) if one.runs)
+        return sum(one.disk or 0 for one in self.members(group) if one.runs)
 
     def cost(self, hours: Range) -> Range | None:
         """What hours cost; None without a price."""
@@ -146,12 +146,13 @@ class Estimate:
     def unknown(self, group: str | None = None) -> dict[str, int]:
         """Why stages that will run are not estimated, and how many: they are in no sum."""
         counts: dict[str, int] = {}
-        for one in self._of(group):
+        for one in self.members(group):
             if one.runs and one.unknown:
                 counts[one.unknown] = counts.get(one.unknown, 0) + 1
         return counts
 
-    def _of(self, group: str | None) -> tuple[StageEstimate, ...]:
+    def members(self, group: str | None) -> tuple[StageEstimate, ...]:
+        """The stages of a group, or all."""
         return self.stages if group is None else self.groups.get(group, ())
 
     def _charged(self, one: StageEstimate) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xstilts.estimate.cost import Estimate, Measured, StageEstimate
@@ -57,15 +57,15 @@ def to_text(estimate: Estimate) -> str:
 
 def summary(estimate: Estimate) -> str:
     """What will be spent, in one line."""
-    hours = estimate.to_run()
+    hours, known = estimate.to_run(), _known(estimate, None)
     parts = [
-        f"{_three(hours)} {unit(estimate)} on {estimate.accelerator.name} (low / likely / high)",
-        f"{number(estimate.naive().likely)} without sharing",
+        f"{_three(hours, known)} {unit(estimate)} on {estimate.accelerator.name} (low / likely / high)",
+        f"{known(estimate.naive().likely)} without sharing",
     ]
     cost = estimate.cost(hours)
     if cost is not None:
-        parts.append(f"{_three(cost)} {_currency(estimate)}".strip())
-    parts.append(f"{_bytes(estimate.disk())} of disk")
+        parts.append(f"{_three(cost, known)} {_currency(estimate)}".strip())
+    parts.append(f"{_disk(estimate, None)} of disk")
     return ", ".join(parts)
 
 
@@ -115,25 +115,36 @@ def _lines(estimate: Estimate) -> Iterator[str]:
 
 
 def _cells(estimate: Estimate, group: str | None) -> Sequence[str]:
+    disk = _disk(estimate, group)
     if group == "prepare":
-        return (
-            "-",
-            "-",
-            "-",
-            "-",
-            "-",
-            *(("-",) if estimate.price else ()),
-            _bytes(estimate.disk(group)),
-        )
+        return ("-", "-", "-", "-", "-", *(("-",) if estimate.price else ()), disk)
+    known = _known(estimate, group)
     hours = estimate.to_run(group)
     cost = estimate.cost(hours)
     return (
-        *(number(value) for value in _parts(hours)),
+        *(known(value) for value in _parts(hours)),
         number(estimate.saved(group).likely),
-        number(estimate.naive(group).likely),
-        *(() if cost is None else (number(cost.likely),)),
-        _bytes(estimate.disk(group)),
+        known(estimate.naive(group).likely),
+        *(() if cost is None else (known(cost.likely),)),
+        disk,
     )
+
+
+def _known(estimate: Estimate, group: str | None) -> Callable[[float], str]:
+    """How a sum is written: with a + where something is not in it, and as ? where nothing is."""
+    computing = [one for one in estimate.members(group) if one.runs and one.devices]
+    missing = sum(bool(one.unknown) for one in computing)
+    if missing and missing == len(computing):
+        return lambda _value: "?"
+    return lambda value: number(value) + ("+" if missing else "")
+
+
+def _disk(estimate: Estimate, group: str | None) -> str:
+    writing = [one for one in estimate.members(group) if one.runs]
+    missing = sum(one.disk is None for one in writing)
+    if missing and missing == sum(one.disk != 0 for one in writing):  # a report's 0 is no knowledge
+        return "?"
+    return _bytes(estimate.disk(group)) + ("+" if missing else "")
 
 
 def _row(title: str, cells: Sequence[str]) -> str:
@@ -152,8 +163,8 @@ def _parts(value: Range) -> tuple[float, float, float]:
     return value.low, value.likely, value.high
 
 
-def _three(value: Range) -> str:
-    return " / ".join(map(number, _parts(value)))
+def _three(value: Range, written: Callable[[float], str]) -> str:
+    return " / ".join(map(written, _parts(value)))
 
 
 def _bytes(value: float) -> str:
