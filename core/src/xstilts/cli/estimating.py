@@ -1,16 +1,32 @@
-"""The options of what an estimate is made for: hardware and prices."""
+"""What an estimate is made of on the command line: hardware, prices, and what is there already."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xstilts.estimate import ACCELERATORS, CPU, DEFAULT, Accelerator, Price, parse_price, read_price
+from xstilts.cluster.place import ClusterPlace
+from xstilts.estimate import (
+    ACCELERATORS,
+    CPU,
+    DEFAULT,
+    Accelerator,
+    Facts,
+    Found,
+    Price,
+    Took,
+    parse_price,
+    read_price,
+)
 from xstilts.estimate import accelerator as accelerator_of
+from xstilts.estimate.stored import read_facts
+from xstilts.local.schedule import required
+from xstilts.plan import Plan
 from xstilts.spec import Experiment
+from xstilts.store import Store
 
 AcceleratorOption = Annotated[
     str | None,
@@ -18,6 +34,12 @@ AcceleratorOption = Annotated[
         "--accelerator",
         metavar="NAME",
         help=f"What to estimate for: {', '.join(ACCELERATORS)}. Default: {DEFAULT.name}, or CPU where no GPU is asked for.",
+    ),
+]
+InputsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="The cluster's store, if this machine reaches it: how large inputs are stands there."
     ),
 ]
 PriceOption = Annotated[
@@ -51,6 +73,22 @@ class Terms:
         chosen = accelerator_of(accelerator) if accelerator else _asked_for(experiment)
         said = parse_price(price) if price is not None else None
         return cls(chosen, read_price(prices, chosen) if prices is not None else said)
+
+
+def on_cluster(planned: Plan, name: str, place: ClusterPlace, store: str | None) -> Found:
+    """What a cluster has of a plan, in its store of that name; what of its inputs is known, if `store` says where they lie.
+
+    Raises:
+        UserError: the cluster or the store does not answer.
+    """
+    facts = read_facts(planned, Store.open(store, place.namespace)) if store is not None else Facts()
+    took = {key: Took(*seconds_and_gpus) for key, seconds_and_gpus in place.took(name).items()}
+    return needing(planned, Found(place.finished_keys(name), facts=facts, took=took))
+
+
+def needing(planned: Plan, found: Found) -> Found:
+    """The same with the stages that must run."""
+    return replace(found, needed=required([one.stage for one in planned.stages], found.cached))
 
 
 def _asked_for(experiment: Experiment) -> Accelerator:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import typer
 
-from xstilts.cli.estimating import AcceleratorOption, PriceOption, PricesOption, Terms
+from xstilts.cli.estimating import (
+    AcceleratorOption,
+    PriceOption,
+    PricesOption,
+    Terms,
+    needing,
+    on_cluster,
+)
 from xstilts.cli.opening import ExperimentFile, StoreOption, open_experiment
 from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.places import ClusterOption, ContextOption, KubeconfigOption, NamespaceOption, Where
-from xstilts.estimate import Estimate, Found, Took, estimate
+from xstilts.estimate import Estimate, estimate
 from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.estimate.show import to_text as estimate_to_text
 from xstilts.estimate.stored import read_store
 from xstilts.local.inputs import pin_inputs
-from xstilts.local.schedule import required
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.show import to_json, to_text, unpinned_warning
@@ -49,18 +53,14 @@ def plan(
     if where.chosen:
         experiment = load_experiment(file)
         place = where.on_cluster(experiment.metadata.namespace)
-        terms = Terms.of(experiment, accelerator, price, prices)
         planned = plan_experiment(experiment)
-        name = experiment.spec.store.name
-        took = {key: Took(*seconds_and_gpus) for key, seconds_and_gpus in place.took(name).items()}
-        found = Found(place.finished_keys(name), took=took)
+        found = on_cluster(planned, experiment.spec.store.name, place, store)
     else:
         opened = open_experiment(file, store, namespace)
         experiment = opened.experiment
-        terms = Terms.of(experiment, accelerator, price, prices)
         planned = plan_experiment(pin_inputs(experiment, file.parent, opened.store, put=False))
-        found = read_store(planned, opened.store)
-    found = replace(found, needed=required([one.stage for one in planned.stages], found.cached))
+        found = needing(planned, read_store(planned, opened.store))
+    terms = Terms.of(experiment, accelerator, price, prices)
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
     _show(output, planned, estimated, frozenset(found.cached))
 

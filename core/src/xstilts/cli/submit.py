@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xstilts.cli.estimating import AcceleratorOption, PriceOption, PricesOption, Terms
+from xstilts.cli.estimating import (
+    AcceleratorOption,
+    InputsOption,
+    PriceOption,
+    PricesOption,
+    Terms,
+    on_cluster,
+)
 from xstilts.cli.opening import ExperimentFile
 from xstilts.cli.output import Output, OutputOption, print_json, say
 from xstilts.cli.places import ContextOption, KubeconfigOption, NamespaceOption, Where
@@ -17,10 +24,9 @@ from xstilts.cli.plugin import is_plugin, program_name
 from xstilts.cluster.client import NotFoundError, Object
 from xstilts.cluster.place import ClusterPlace
 from xstilts.errors import EXIT_FAILED, Problem, UserError
-from xstilts.estimate import Estimate, Found, estimate
+from xstilts.estimate import Estimate, estimate
 from xstilts.estimate.show import remarks, summary
 from xstilts.estimate.show import to_json as estimate_to_json
-from xstilts.local.schedule import required
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.show import unpinned_warning
@@ -43,6 +49,7 @@ def submit(
     accelerator: AcceleratorOption = None,
     price: PriceOption = None,
     prices: PricesOption = None,
+    store: InputsOption = None,
     output: OutputOption = Output.TEXT,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -65,9 +72,8 @@ def submit(
     place = Where(True, namespace, context, kubeconfig).on_cluster(experiment.metadata.namespace)
     manifest = _manifest(file, place.namespace)
     action = _checked(place, experiment, manifest, edit=edit)
-    finished = place.finished_keys(experiment.spec.store.name)
-    new = _new(planned, finished)
-    found = Found(finished, required([one.stage for one in planned.stages], finished))
+    found = on_cluster(planned, experiment.spec.store.name, place, store)
+    new = _new(planned, frozenset(found.cached))
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
     if not dry_run and action != "unchanged":
         console = Console(stderr=True)

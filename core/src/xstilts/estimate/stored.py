@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import islice
 from statistics import fmean
 from typing import Any
@@ -18,7 +19,7 @@ from xstilts.estimate.facts import COUNTED_SPREAD, Facts, Rows
 from xstilts.plan import Plan
 from xstilts.plan.sources import is_unpinned
 from xstilts.stage import InputRef, Kind
-from xstilts.store import Manifest, Store
+from xstilts.store import InputManifest, Manifest, Store
 from xstilts.task import TaskType
 
 _SAMPLE = 1000  # rows whose characters are counted
@@ -52,13 +53,15 @@ def read_facts(plan: Plan, store: Store) -> Facts:
     """The sizes of models and the rows of data that are inputs of the store."""
     sizes: dict[str, Size] = {}
     rows: dict[tuple[str, str, str], Rows] = {}
+    manifest = cache(store.input_manifest)
     for ref, split, language, type_ in sorted(_read(plan), key=str):
         if type_ is None:
             size = _size(store, ref)
             if size is not None:
                 sizes[ref.digest] = size
         elif (ref.digest, split, language) not in rows:
-            counted = _rows(store, ref, split, language, type_)
+            whole = manifest(ref)
+            counted = _rows(store, ref, whole, split, language, type_) if whole else None
             if counted is not None:
                 rows[ref.digest, split, language] = counted
     return Facts(sizes, rows)
@@ -101,10 +104,9 @@ def _size(store: Store, ref: InputRef) -> Size | None:
     return Size.of_config(config) if isinstance(config, dict) else None
 
 
-def _rows(store: Store, ref: InputRef, split: str, language: str, type_: TaskType) -> Rows | None:
-    manifest = store.input_manifest(ref)
-    if manifest is None:
-        return None
+def _rows(
+    store: Store, ref: InputRef, manifest: InputManifest, split: str, language: str, type_: TaskType
+) -> Rows | None:
     if type_ is TaskType.MINING:
         both = [
             _file(store, ref, manifest.files, f"corpus_{side}.{language}") for side in ("source", "target")
