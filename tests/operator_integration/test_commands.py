@@ -24,6 +24,7 @@ from xstilts.cluster.client import Client
 from xstilts.cluster.place import ClusterPlace
 from xstilts.loading import of_cluster
 from xstilts.notebook import COLUMNS, results
+from xstilts.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 Run = Callable[..., Awaitable[Result]]
@@ -106,6 +107,37 @@ async def agrees_with_the_status(cluster: Cluster, api: Api, namespace: str, run
     assert tuple(frame.columns) == COLUMNS
     means = frame[frame.metric == "score"].groupby(["model", "intermediate"])["value"].mean()
     assert means.to_dict() == pytest.approx(scores)
+
+
+async def test_submit_estimates_models_and_rows_that_a_store_holds(
+    namespace: str, tmp_path: Path, run: Run
+) -> None:
+    store = Store.open(str(tmp_path / "store"), namespace)
+    config = {
+        "model_type": "bert",
+        "hidden_size": 384,
+        "intermediate_size": 1536,
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "vocab_size": 250_037,
+    }
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    document = manifest("known")
+    document["spec"]["models"][0]["pretrained"] = str(store.put("model", model))
+    file = write(tmp_path, document)
+    unknown = json.loads((await run("submit", file, "--dry-run", "-o", "json")).stdout)["estimate"]
+    assert unknown["total"]["unknown"]
+    options = ("--store", str(tmp_path / "store"), "--accelerator", "L4", "--price", "0.50 EUR")
+    known = json.loads((await run("submit", file, "--dry-run", "-o", "json", *options)).stdout)["estimate"]
+    assert known["total"]["unknown"] == {}
+    assert known["assumed"] == ["mnli", "xnli"]
+    assert 0 < known["total"]["cost"]["low"] < known["total"]["cost"]["high"]
+    planned = json.loads((await run("plan", file, "--cluster", "-o", "json", *options)).stdout)["estimate"]
+    assert planned == known
 
 
 async def test_what_fails_is_explained_and_tried_again(
