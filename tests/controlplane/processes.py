@@ -8,6 +8,7 @@ cluster's DNS would answer becomes 127.0.0.1. The user, limits and security cont
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import re
 import shutil
@@ -149,7 +150,7 @@ class ProcessNode:
         self, pod: Object, container: Object, mounts: Mapping[str, Path]
     ) -> dict[str, str]:
         """What the image sets, and what the pod says."""
-        said = {one["name"]: _value(pod, one) for one in container["env"]}
+        said = {one["name"]: await self._value(pod, one) for one in container["env"]}
         environment = {
             "PATH": os.environ["PATH"],
             "HOSTNAME": pod["spec"].get("hostname") or pod["metadata"]["name"],
@@ -161,6 +162,17 @@ class ProcessNode:
         for name, value in said.items():
             environment[name] = await self._resolved(_moved(value, mounts))
         return environment
+
+    async def _value(self, pod: Object, variable: Object) -> str:
+        """The text of a variable, or what its source holds."""
+        match variable.get("valueFrom"):
+            case None:
+                return str(variable.get("value", ""))
+            case {"secretKeyRef": {"name": name, "key": key}}:
+                path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{name}"
+                return base64.b64decode((await self.api.get(path))["data"][key]).decode()
+            case source:
+                return field_of(pod, source["fieldRef"]["fieldPath"])
 
     async def _resolved(self, value: str) -> str:
         """The loopback, where the value is the name of a pod: once its endpoint is in the Service, as with DNS."""
@@ -176,12 +188,6 @@ class ProcessNode:
 
         await eventually(published)
         return LOOPBACK
-
-
-def _value(pod: Object, variable: Object) -> str:
-    if "valueFrom" not in variable:
-        return str(variable.get("value", ""))
-    return field_of(pod, variable["valueFrom"]["fieldRef"]["fieldPath"])
 
 
 def _moved(text: str, mounts: Mapping[str, Path]) -> str:
