@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from itertools import pairwise
 
@@ -11,13 +12,15 @@ from hypothesis import strategies as st
 
 from xstilts.catalogue.sizes import XLMR_BASE
 from xstilts.estimate import ACCELERATORS, Facts, Found, Price, Range, Rows, Took, estimate
-from xstilts.estimate.cost import devices_of
+from xstilts.estimate.cost import devices_of, stage_work
+from xstilts.estimate.facts import Sources
 from xstilts.estimate.memory import Fits
 from xstilts.estimate.work import task_shares
 from xstilts.plan import plan
+from xstilts.spec import parse_experiment
 from xstilts.stage import Kind, Mixing
 
-from .conftest import EXAMPLES, estimated
+from .conftest import EXAMPLES, estimated, manifest
 
 GROUPS = ("train intermediate", "train target", "evaluate")
 DIGEST = "a" * 64
@@ -101,6 +104,77 @@ def test_more_rows_or_epochs_never_take_less(rows, more, epochs, longer):
         assert before.low <= after.low + 1e-12
         assert before.likely <= after.likely + 1e-12
         assert before.high <= after.high + 1e-12
+
+
+def work_of(group, **changes):
+    said = parse_experiment(json.dumps(manifest(**changes)))
+    planned = plan(said)
+    sources = Sources(planned, Facts())
+    return [stage_work(one, sources, ACCELERATORS["A100"]) for one in planned.stages if one.group == group]
+
+
+def test_a_training_on_mnli_is_what_a_hand_count_says():
+    """392,702 rows of 45 pieces, two epochs, and 9,815 dev rows after each; batches of 32."""
+    changes = {"intermediates": [], "targets": [{"task": "xnli"}], "seeds": [1]}
+    ((work,),) = [list(one.values()) for one in work_of("train target", **changes)]
+    weights, pieces = 24 * 12 * 1024**2, 45
+    forward = pieces * (2 * weights + 4 * 24 * 1024 * pieces)
+    assert work.training == pytest.approx(2 * 392_702 * 3 * forward, rel=1e-6)
+    assert work.inference == pytest.approx(2 * 9_815 * forward, rel=1e-6)
+    assert work.steps == 2 * 12_272  # the last batch is smaller
+    assert work.batches == 2 * 307
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_so_many_epochs_are_so_many_times_the_work_of_one(epochs):
+    def works(number):
+        return [
+            one[""]
+            for group in ("train intermediate", "train target")
+            for one in work_of(group, training={"defaults": {"epochs": number}})
+        ]
+
+    for one, many in zip(works(1), works(epochs), strict=True):
+        for field in ("training", "inference", "steps", "batches", "traffic"):
+            assert getattr(many, field) == pytest.approx(epochs * getattr(one, field))
+
+
+def test_at_most_max_examples_are_trained_on():
+    few, all_ = (
+        work_of("train target", training={"defaults": said})
+        for said in ({"maxExamples": 1000}, {"epochs": 2})
+    )
+    assert few[0][""].training < 0.01 * all_[0][""].training
+    assert few[0][""].inference == all_[0][""].inference
+
+
+def test_choices_are_sequences_of_a_head_and_one_text_of_a_text_to_text_model():
+    def hellaswag(**model):
+        models = [{"name": "mt5", "pretrained": "google/mt5-base", **model}]
+        (work,) = work_of(
+            "train intermediate",
+            models=models,
+            intermediates=[{"name": "one", "tasks": ["hellaswag"]}],
+            seeds=[1],
+        )
+        return work[""]
+
+    head, text = hellaswag(form="EncoderHead"), hellaswag()
+    assert head.training > 1.4 * text.training  # 4 x 54 pieces, against 111 with a decoder
+    assert head.steps == text.steps
+
+
+def test_sentences_are_read_up_to_the_layer_that_is_pooled():
+    def tatoeba(layer):
+        models = [{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large", "layer": layer}]
+        (work,) = work_of(
+            "evaluate", models=models, intermediates=[], targets=[{"task": "tatoeba"}], seeds=[1]
+        )
+        return work["tatoeba"].inference
+
+    assert tatoeba(-1) == tatoeba(24)
+    assert tatoeba(12) == pytest.approx(tatoeba(24) / 2)
+    assert tatoeba(0) == 0
 
 
 @pytest.mark.parametrize(
