@@ -25,6 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
     "make demo": "the continuous check",
     "xstilts run again.yaml": "tests/local/test_run.py",
+    "xstilts list": "tests/cli/test_local_runs.py",
     "export PATH=$PWD/.venv/bin:$PATH": "the environment of the tests",
     "xstilts doctor --cluster -n nlp": "tests/cli/test_checks.py",
     "xstilts pin first.yaml": "tests/store/test_pin.py",
