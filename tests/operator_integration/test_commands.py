@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from controlplane.api import Api, Object, eventually
 from controlplane.cluster import Cluster, write_kubeconfig
-from controlplane.experiments import Experiments, Labels, answering, manifest
+from controlplane.experiments import GROUP, Experiments, Labels, answering, manifest
 from controlplane.kubelet import serving_logs
 from controlplane.operating import operating
 from controlplane.player import RUNS_ON, Outcome, playing
@@ -24,6 +24,9 @@ from xstilts.cluster.client import Client
 from xstilts.cluster.place import ClusterPlace
 from xstilts.loading import of_cluster
 from xstilts.notebook import COLUMNS, results
+from xstilts.plan import plan as plan_experiment
+from xstilts.spec import parse_experiment
+from xstilts.stage import Kind
 from xstilts.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
@@ -138,6 +141,36 @@ async def test_submit_estimates_models_and_rows_that_a_store_holds(
     assert 0 < known["total"]["cost"]["low"] < known["total"]["cost"]["high"]
     planned = json.loads((await run("plan", file, "--cluster", "-o", "json", *options)).stdout)["estimate"]
     assert planned == known
+
+
+async def test_a_plan_holds_what_stages_were_paid_for_against_what_it_says(
+    api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    document = manifest("paid", resources={"gpus": 2})
+    pinned = {"pretrained": "FacebookAI/xlm-roberta-base", "revision": "0" * 40}
+    document["spec"]["models"][0] = {"name": "paid", **pinned}
+    file = write(tmp_path, document)
+    experiment = parse_experiment(yaml.safe_dump(document))
+    (training,) = plan_experiment(experiment).of_kind(Kind.TRAIN)
+    stages = f"{GROUP}/namespaces/{namespace}/transferstages"
+    spec = {"key": training.key, "kind": "train", "store": experiment.spec.store.name, "stage": "{}"}
+    stage = {
+        "apiVersion": GROUP.removeprefix("/apis/"),
+        "kind": "TransferStage",
+        "metadata": {"name": "train-1"},
+    }
+    await api.create(stages, {**stage, "spec": spec})
+    usage = [
+        {"experiment": name, "experimentUID": name, "gpuSeconds": seconds}
+        for name, seconds in (("paid", 5000), ("other", 2200))
+    ]
+    status = {"state": "Succeeded", "attempt": {"number": 3, "gpus": 2}, "usage": usage}
+    await api.patch(f"{stages}/train-1/status", {"status": status}, fieldManager="xstilts")
+    said = json.loads((await run("plan", file, "--cluster", "-o", "json")).stdout)["estimate"]
+    (measured,) = said["measured"]
+    assert (measured["key"], measured["seconds"]) == (training.key, 3600)  # of both GPUs
+    assert measured["ratio"] == pytest.approx(3600 / measured["predicted"]["likely"], rel=0.01)
+    assert said["total"]["notRun"]["likely"] > 0
 
 
 async def test_what_fails_is_explained_and_tried_again(
