@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import jsonschema
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from xstilts.cli import app
 from xstilts.plan import plan
 from xstilts.plan.show import to_text
-from xstilts.spec import load_experiment, parse_experiment
+from xstilts.spec import ExperimentSpec, load_experiment, parse_experiment
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What a tutorial says that this test does not run, and where it is run.
@@ -54,7 +55,7 @@ def documents(page: str) -> list[dict[str, Any]]:
     """The YAML blocks of a page, in their order."""
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-    return [one for block in blocks for one in yaml.safe_load_all(block)]
+    return [one for block in blocks for one in yaml.safe_load_all(dedent(block))]
 
 
 @pytest.mark.parametrize("page", ["tutorials/quickstart.md", "tutorials/first-cluster-experiment.md"])
@@ -115,23 +116,37 @@ def test_the_plan_that_a_tutorial_shows_is_the_one_that_is_printed(page: str, re
     assert {line.rstrip() for line in shown.splitlines()} <= {line.rstrip() for line in printed}
 
 
-def test_the_parts_of_an_experiment_are_together_a_valid_one() -> None:
-    spec: dict[str, Any] = {}
-    for part in documents("how-to/write-an-experiment.md"):
+def test_the_parts_of_an_experiment_are_well_formed_and_together_a_valid_one() -> None:
+    spec: dict[str, Any] = {"targets": [{"task": "xnli"}], "seeds": [1]}
+    parts = documents("how-to/write-an-experiment.md")
+    assert len(parts) >= 6
+    for part in parts:
         spec |= part
+        ExperimentSpec.model_validate(spec)
     assert parse_experiment(json.dumps(manifest(spec)), "write-an-experiment").spec.models
 
 
-@pytest.mark.parametrize("page", ["how-to/gpu-cluster.md", "how-to/s3-store.md", "how-to/air-gapped.md"])
-def test_what_a_guide_shows_of_files_is_valid(page: str, repository: Path) -> None:
+GUIDES = [
+    page.name
+    for page in sorted((DOCS / "how-to").glob("*.md"))
+    if page.name != "write-an-experiment.md" and documents(f"how-to/{page.name}")
+]
+
+
+def test_guides_show_files() -> None:
+    assert {"gpu-cluster.md", "kueue.md", "s3-store.md", "air-gapped.md"} <= set(GUIDES)
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_what_a_guide_shows_of_experiments_and_of_the_charts_values_is_valid(
+    page: str, repository: Path
+) -> None:
     schema = json.loads((repository / "charts/xstilts/values.schema.json").read_text(encoding="utf-8"))
-    shown = documents(page)
-    assert shown
-    for document in shown:
+    for document in documents(f"how-to/{page}"):
         if "models" in document:
             spec = {"targets": [{"task": "xnli"}], "seeds": [1], **document}
             assert parse_experiment(json.dumps(manifest(spec)), page)
-        else:
+        elif "apiVersion" not in document:  # else somebody else's resource
             jsonschema.validate(document, schema)
 
 
