@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("core", "operator", "trainer", "dev", "build", "models", "uv", "go")
+LOCKS = ("core", "operator", "trainer", "dev", "build", "models", "uv", "go", "docs")
 
 
 def tracked(repository: Path, *patterns: str) -> list[Path]:
