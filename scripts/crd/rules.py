@@ -65,7 +65,10 @@ _LABELLED: Final = (TaskType.CLASSIFICATION, TaskType.TAGGING)
 _TEXT_TO_TEXT: Final = [family for family, form in FORMS.items() if form is Form.TEXT_TO_TEXT]
 _CONDITIONS: Final = "((has(self.intermediates) ? size(self.intermediates) : 0) + (self.baseline ? 1 : 0))"
 _RATES: Final = "(has(self.training.sweep) ? size(self.training.sweep.learningRate) : 1)"
-_CELLS: Final = f"size(self.models) * {_CONDITIONS} * size(self.targets) * size(self.seeds) * {_RATES}"
+_GRID: Final = f"size(self.models) * {_CONDITIONS} * size(self.targets) * size(self.seeds)"
+_CELLS: Final = f"{_GRID} * {_RATES}"
+# CEL knows no greatest of a list: each override's sweep is held against the limit by itself.
+_OVERRIDE_CELLS: Final = f"{_GRID} * size(o.sweep.learningRate)"
 # Whether a model is text to text, as far as it says so itself.
 _IS_TEXT_TO_TEXT: Final = f"(has(m.form) ? m.form == '{Form.TEXT_TO_TEXT}' : has(m.family) && m.family in [{_names(_TEXT_TO_TEXT)}])"
 _IS_ENCODER: Final = f"(has(m.form) ? m.form == '{Form.ENCODER_HEAD}' : has(m.family) && !(m.family in [{_names(_TEXT_TO_TEXT)}]))"
@@ -96,7 +99,8 @@ CLASS_RULES: Final[dict[str, list[Rule]]] = {
             "intermediates",
         ),
         rule(
-            f"{_CELLS} <= {CELL_LIMIT}",
+            f"{_CELLS} <= {CELL_LIMIT} && (!has(self.training.overrides) || self.training.overrides.all(o, "
+            f"!has(o.sweep) || {_OVERRIDE_CELLS} <= {CELL_LIMIT}))",
             f"must hold at most {CELL_LIMIT:,} cells (models x intermediates x targets x seeds x learning rates); "
             "split the experiment",
         ),
@@ -184,12 +188,17 @@ CLASS_RULES: Final[dict[str, list[Rule]]] = {
             "defaults",
         ),
     ],
-    "Match": [rule(_says(_fields(Match)), "must set phase, task or model, was empty")],
+    "Match": [rule(_says(_fields(Match)), "must set phase, task, model or family, was empty")],
     "MatchedOverride": [
         rule(
             _says(field for field in _fields(MatchedOverride) if field != "match"),
             "must set a hyperparameter beside match, was match alone",
-        )
+        ),
+        rule(
+            "!has(self.learningRate) || !has(self.sweep)",
+            "must not be set beside sweep.learningRate; keep one of them",
+            "learningRate",
+        ),
     ],
     "Sweep": [
         rule(

@@ -59,7 +59,10 @@ FULL: Final[Spec] = {
             "learningRate": "1.0E-05", "epochs": 2, "batchSize": 32, "maxLength": 128, "maxExamples": 1000,
             "warmupRatio": "0.1", "weightDecay": "0", "optimizer": "AdamW",
         },
-        "overrides": [{"match": {"phase": "target", "task": "xnli", "model": "xlmr"}, "learningRate": "3e-5"}],
+        "overrides": [
+            {"match": {"phase": "target", "task": "xnli", "model": "xlmr"}, "learningRate": "3e-5"},
+            {"match": {"phase": "target", "family": "XLMR"}, "sweep": {"learningRate": ["1e-5", "2e-5"]}},
+        ],
     },
     "analysis": {"primary": ["transferGap"], "correction": "BH"},
     "store": {"name": "experiments", "keep": "Intermediate"},
@@ -268,6 +271,11 @@ def _grids() -> Iterator[tuple[str, Spec]]:
         many = [{"name": f"i-{index}", "tasks": ["mnli"]} for index in range(62)]
         spec = _with(SMALL, models=models, intermediates=many, seeds=list(range(seeds)))
         yield f"{count} models x 63 x {seeds} seeds", spec
+        swept = {"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "2e-5"]}}
+        yield (
+            f"{count} models x 63 x {seeds} seeds x 2 rates",
+            _with(spec, training={"overrides": [swept]}),
+        )
 
 
 def _mixings() -> Iterator[tuple[str, Spec]]:
@@ -314,6 +322,11 @@ def _trainings() -> Iterator[tuple[str, Spec]]:
         {"sweep": {"learningRate": ["1e-5", "0.00001"]}}, {"sweep": {"learningRate": []}},
         {"overrides": [{"match": {}, **rates}]}, {"overrides": [{"match": {"phase": "target"}}]},
         {"overrides": [{"match": {"model": "base"}, **rates}]}, {"overrides": [{"match": {"model": "other"}, **rates}]},
+        {"overrides": [{"match": {"family": "XLMR"}, **rates}]}, {"overrides": [{"match": {"family": "MT5"}, **rates}]},
+        {"overrides": [{"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "2e-5"]}}]},
+        {"overrides": [{"match": {"phase": "target"}, **rates, "sweep": {"learningRate": ["1e-5"]}}]},
+        {"overrides": [{"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "0.00001"]}}]},
+        {**rates, "overrides": [{"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5"]}}]},
     ):  # fmt: skip
         yield f"training {training}", _with(SMALL, training=training)
 

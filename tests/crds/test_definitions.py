@@ -16,7 +16,7 @@ from xstilts.spec import ExperimentSpec
 
 NAMES = ("transferexperiments", "transferstages")
 LAST_APPLIED = 262_144  # bytes that annotations may have: plain `kubectl apply` keeps the object there
-LIMIT = 60_000
+LIMIT = 80_000
 
 Schema = dict[str, Any]
 

@@ -15,7 +15,7 @@ from xstilts.spec.edits import edit_problems
 # The API server is laxer: only the catalogue of tasks and models can judge these, and it grows with the versions.
 CATALOGUE: Final = re.compile(
     r"the catalogue (does not know|which knows)|in the catalogue|"
-    r"must be (EncoderHead|\w+ for '|a language of|a task (of|that can be))|"
+    r"must be (EncoderHead|\w+ for '|a language of|a task (of|that can be)|the family of)|"
     r"must suit every model|must have (a source of translations|its data named)|"
     r"must be set for a target that is retrieved"
 )

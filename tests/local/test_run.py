@@ -19,7 +19,9 @@ XSTILTS = [sys.executable, "-m", "xstilts"]
 PLACES = {"en": ("river", "mountain"), "de": ("Fluss", "Berg"), "es": ("río", "montaña")}
 
 
-def experiment(folder: Path, encoder: Path, *, second_target: str = "", epochs: int = 1) -> Path:
+def experiment(
+    folder: Path, encoder: Path, *, second_target: str = "", epochs: int = 1, more_training: str = ""
+) -> Path:
     file = folder / "tiny.yaml"
     file.write_text(
         f"""
@@ -33,7 +35,7 @@ spec:
     - {{name: broken, type: Classification, labels: [water, land], data: ./broken, languages: [en]}}
   targets: [{{task: places}}{second_target}]
   seeds: [1]
-  training: {{defaults: {{epochs: {epochs}, batchSize: 8, maxLength: 16}}}}
+  training: {{defaults: {{epochs: {epochs}, batchSize: 8, maxLength: 16}}{more_training}}}
   resources: {{cpu: 1}}
   queueName: gpus
 """,
@@ -105,6 +107,25 @@ def test_a_failure_is_told_and_stops_only_what_depends_on_it(workplace: Path, en
     assert [line.split(",")[:6] for line in scores[1:]] == [
         ["e5", "none", "places", "1", language, "accuracy"] for language in ("de", "en", "es")
     ]
+
+
+def test_a_swept_target_is_reported_at_the_rate_that_is_best_on_english_dev(
+    workplace: Path, encoder_dir: Path
+) -> None:
+    swept = "{match: {phase: target}, sweep: {learningRate: ['1e-7', '1e-4']}}"
+    file = experiment(workplace, encoder_dir, more_training=f", overrides: [{swept}]", epochs=4)
+    ended = run(workplace, "run", file.name)
+    assert ended.returncode == 0, ended.stderr
+    (record,) = workplace.glob(".xstilts/default/*/*/selection.json")
+    chosen = json.loads(record.read_text(encoding="utf-8"))
+    dev = {one["learningRate"]: float(one["dev"]) for one in chosen["candidates"]}
+    assert dev["1e-7"] < dev["0.0001"], "the small rate must teach nothing"
+    assert chosen["learningRate"] == "0.0001"
+    scores = json.loads((record.parent / "scores.json").read_text(encoding="utf-8"))["places"]["accuracy"]
+    lines = run(workplace, "results", file.name, "-o", "csv").stdout.splitlines()[1:]
+    assert {line.split(",")[4]: float(line.split(",")[6]) for line in lines} == pytest.approx(
+        {language: float(value) for language, value in scores.items()}
+    )
 
 
 def test_ctrl_c_saves_and_the_same_command_continues(workplace: Path, encoder_dir: Path) -> None:

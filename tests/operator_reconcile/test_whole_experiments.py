@@ -52,6 +52,19 @@ def test_results_are_summed_up(world):
     assert world.status()["best"].startswith("xnli 50.0 small/")
 
 
+def test_a_swept_learning_rate_is_a_training_a_rate_and_one_evaluation(world):
+    swept = {"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "3e-5"]}}
+    world.submit(training={"overrides": [swept]})
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    # beside 7 stages without the sweep: another training of xnli after none, and another after squad
+    assert world.status()["counts"]["succeeded"] == 9
+    evaluations = [stage for stage in world.stages("evaluate").values() if "xnli" in stage["spec"]["title"]]
+    assert len(evaluations) == 2
+    rows = [row for row in world.status()["results"] if row["target"] == "xnli"]
+    assert [row["intermediate"] for row in rows] == ["none", "squad"]
+
+
 def test_what_the_store_holds_is_not_run(world):
     world.submit("first")
     world.play()

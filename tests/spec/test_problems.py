@@ -231,9 +231,15 @@ TABLE = [
     ),
     (
         "training",
+        "{overrides: [{match: {task: xnli}, learningRate: '1e-5', sweep: {learningRate: ['2e-5']}}]}",
+        "spec.training.overrides[0].learningRate",
+        "must not be set beside sweep.learningRate; keep one of them",
+    ),
+    (
+        "training",
         "{overrides: [{match: {}, epochs: 2}]}",
         "spec.training.overrides[0].match",
-        "must set phase, task or model, was empty; what is for all stages stands in defaults",
+        "must set phase, task, model or family, was empty; what is for all stages stands in defaults",
     ),
     (
         "training",

@@ -10,7 +10,6 @@ import torch
 from xstilts.errors import DataError, SpecError, UserError
 from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage, TrainSpec
 from xstilts.task import TaskType
-from xstilts_trainer.stages.sources import fetch_sources
 
 MAIN = {
     TaskType.CLASSIFICATION: ("colours", "accuracy", 33.3),
@@ -79,18 +78,6 @@ def test_one_task_answers_with_the_head_of_another(bench):
     renamed = data.model_copy(update={"task": task, "head": "colours"})
     folder = bench.run(Stage.of(Kind.EVALUATE, spec.model_copy(update={"data": (renamed,)}), stage.parents))
     assert float(json.loads((folder / "scores.json").read_text())["shades"]["accuracy"]["en"]) > 80
-
-
-def test_after_a_sweep_the_best_on_dev_is_taken(bench):
-    good, bad = (bench.train_stage(TaskType.CLASSIFICATION, learning_rate=rate) for rate in ("5e-3", "1e-6"))
-    for stage in (good, bad):
-        bench.run(stage)
-    evaluate = bench.evaluate_stage(TaskType.CLASSIFICATION, parent=good.key)
-    swept = Stage(
-        **{**evaluate.model_dump(by_alias=False), "parents": {"model.1e-6": bad.key, "model.5e-3": good.key}}
-    )
-    sources = fetch_sources(swept, EvaluateSpec.model_validate(swept.spec), bench.store)
-    assert sources.model == bench.store.fetch(good.key)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(bench, tiny_encoder):

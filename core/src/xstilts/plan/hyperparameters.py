@@ -2,7 +2,7 @@
 
 Weakest first: the catalogue's recipe for the family, phase and tasks; `training.defaults` (with a bare
 `training.learningRate` among them); `training.overrides` in the order of the file, each where it matches. A sweep
-takes the place of the learning rate, but not where an override sets one.
+takes the place of the learning rate; of overrides the last that says one or the other is heard.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ def candidates(training: Training, trained: Trained) -> tuple[Hyperparameters, .
     base = recipe(trained.family, trained.phase, trained.tasks, continued_mlm=trained.continued_mlm)
     for override in (training.base, *matching):
         base = base.model_copy(update=_set_fields(override))
-    if training.sweep is None or any(override.learning_rate for override in matching):
+    sweep = training.sweep
+    for override in matching:
+        if override.sweep is not None or override.learning_rate is not None:
+            sweep = override.sweep
+    if sweep is None:
         return (base,)
-    rates = sorted(training.sweep.learning_rate, key=float)
+    rates = sorted(sweep.learning_rate, key=float)
     return tuple(base.model_copy(update={"learning_rate": rate}) for rate in rates)
 
 
@@ -48,9 +52,10 @@ def _matches(match: Match, trained: Trained) -> bool:
     return (
         match.phase in {None, trained.phase}
         and match.model in {None, trained.model}
+        and match.family in {None, trained.family}
         and (match.task is None or match.task in trained.names)
     )
 
 
 def _set_fields(override: Override) -> dict[str, object]:
-    return {name: value for name, value in override if name != "match" and value is not None}
+    return {name: value for name, value in override if name in Override.model_fields and value is not None}

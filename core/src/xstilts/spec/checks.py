@@ -258,8 +258,13 @@ def _overrides(spec: ExperimentSpec) -> Iterator[Fault]:
     targets = [target.task for target in spec.targets]
     trained = [CATALOGUE[name].trains_on for name in targets if name in CATALOGUE]
     tasks = {*(name for one in spec.intermediates for name in one.tasks), *targets, *filter(None, trained)}
+    families = [family for model in spec.models if (family := _family(model)) is not None]
     for index, override in enumerate(spec.training.overrides):
         match = override.match
+        if match.family is not None and match.family not in families:
+            known = ", ".join(sorted(set(families)))
+            sentence = f"must be the family of a model here ({known}), was {match.family}"
+            yield Fault(("training", "overrides", index, "match", "family"), sentence)
         if match.model is not None and match.model not in models:
             sentence = f"must be the name of a model here ({', '.join(models)}), was {match.model!r}"
             yield Fault(
@@ -275,7 +280,7 @@ def _overrides(spec: ExperimentSpec) -> Iterator[Fault]:
 
 
 def _size(spec: ExperimentSpec) -> Iterator[Fault]:
-    rates = len(spec.training.sweep.learning_rate) if spec.training.sweep else 1
+    rates = max((len(sweep.learning_rate) for sweep in spec.training.sweeps), default=1)
     conditions = len(spec.intermediates) + spec.baseline
     cells = prod((len(spec.models), conditions, len(spec.targets), len(spec.seeds), rates))
     if cells > CELL_LIMIT:

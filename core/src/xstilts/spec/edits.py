@@ -100,11 +100,14 @@ def _frozen(path: Path, before: Any, after: Any) -> Iterator[Problem]:
 
 
 def _meaning(path: Path, value: Any) -> Any:
-    """A list of scalars whose order says nothing as the set that it is."""
-    is_set = (
-        isinstance(value, list) and path[-1] not in ORDERED and all(isinstance(item, str) for item in value)
-    )
-    return frozenset(value) if is_set else value
+    """The value with every list of scalars whose order says nothing as the set that it is."""
+    if isinstance(value, dict):
+        return {name: _meaning((*path, name), item) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if path[-1] not in ORDERED and all(isinstance(item, str) for item in value):
+        return frozenset(value)
+    return [_meaning((*path, index), item) for index, item in enumerate(value)]
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.model import Model
 from xstilts.spec.fields import LearningRate, Name, RatioOrZero, TaskName, refuse, unique
+from xstilts.stage import Family
 
 
 class Override(Model):
@@ -31,6 +32,15 @@ class Override(Model):
     """The optimiser."""
 
 
+class Sweep(Model):
+    """A grid; the best is picked on English dev, a model, intermediate, target and seed."""
+
+    learning_rate: Annotated[
+        tuple[LearningRate, ...], Field(min_length=1, max_length=16), AfterValidator(unique)
+    ]
+    """The rates that are tried."""
+
+
 class Match(Model):
     """Which stages an override is for: those that all of its fields name."""
 
@@ -40,6 +50,8 @@ class Match(Model):
     """The task that is trained, alone or in a mix."""
     model: Name | None = None
     """The name of a model here."""
+    family: Family | None = None
+    """The family of models."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -47,7 +59,7 @@ class Match(Model):
             refuse(
                 (
                     (),
-                    "must set phase, task or model, was empty; what is for all stages stands in defaults",
+                    "must set phase, task, model or family, was empty; what is for all stages stands in defaults",
                     {},
                 )
             )
@@ -59,21 +71,17 @@ class MatchedOverride(Override):
 
     match: Match
     """The stages that it is for."""
+    sweep: Sweep | None = None
+    """What is tried there, and picked on English dev."""
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
         if self.model_fields_set == {"match"}:
             refuse(((), "must set a hyperparameter beside match, was match alone", None))
+        if self.learning_rate is not None and self.sweep is not None:
+            sentence = "must not be set beside sweep.learningRate; keep one of them"
+            refuse((("learningRate",), sentence, self.learning_rate))
         return self
-
-
-class Sweep(Model):
-    """A grid; the best is picked on English dev, a model, intermediate, target and seed."""
-
-    learning_rate: Annotated[
-        tuple[LearningRate, ...], Field(min_length=1, max_length=16), AfterValidator(unique)
-    ]
-    """The rates that are tried."""
 
 
 class Training(Model):
@@ -87,6 +95,12 @@ class Training(Model):
     """For some; a later one wins."""
     sweep: Sweep | None = None
     """What is tried, and picked on English dev."""
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """All grids: that of every training, and those of overrides."""
+        said = (self.sweep, *(override.sweep for override in self.overrides))
+        return tuple(sweep for sweep in said if sweep is not None)
 
     @model_validator(mode="after")
     def _one_learning_rate(self) -> Self:

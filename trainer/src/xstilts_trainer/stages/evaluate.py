@@ -50,6 +50,7 @@ def evaluate(
     if by_vectors:
         outcome |= _predict_by_vectors(spec, by_vectors, sources, progress)
     _write(folder, spec, outcome)
+    sources.write_choice(folder)
     return {"hardware": describe_hardware(threads(), processes=1), "sources": dict(sources.digests)}
 
 

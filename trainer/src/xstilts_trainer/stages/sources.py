@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+from xstilts.decimals import canonical_decimal
 from xstilts.errors import ParentError, Problem, SpecError, StoreError
 from xstilts.plan.sources import is_unpinned
 from xstilts.stage import EvaluateSpec, InputRef, Stage, TrainSpec
@@ -17,15 +19,57 @@ from xstilts.store import Store
 MODEL = "model"
 SWEPT = "model."  # then the learning rate of the stage that made it
 DEV = "dev.json"
+SELECTION = "selection.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A training of a sweep: the key of its stage, and its English dev score as dev.json spells it."""
+
+    key: str
+    score: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which training of a sweep is begun from, and all that it was chosen from, by learning rate."""
+
+    learning_rate: Decimal
+    candidates: Mapping[Decimal, Candidate]
+
+    @classmethod
+    def of(cls, candidates: Mapping[Decimal, Candidate]) -> Choice:
+        """The highest score; of equals the smallest learning rate."""
+        return cls(max(sorted(candidates), key=lambda rate: float(candidates[rate].score)), candidates)
+
+    def to_json(self) -> dict[str, Any]:
+        """`selection.json`: the rate that was chosen, and of each rate the stage and its English dev score."""
+        return {
+            "learningRate": _spelt(self.learning_rate),
+            "candidates": [
+                {"learningRate": _spelt(rate), "dev": candidate.score, "stage": candidate.key}
+                for rate, candidate in sorted(self.candidates.items())
+            ],
+        }
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The model's folder; the folder of each role of data; the digest of what each role names."""
+    """The model's folder; the folder of each role of data; the digest of what each role names.
+
+    `choice` is how the model was chosen, where it comes from a sweep.
+    """
 
     model: Path
     folders: Mapping[str, Path]
     digests: Mapping[str, str]
+    choice: Choice | None = None
+
+    def write_choice(self, folder: Path) -> None:
+        """Write `selection.json`, where there was something to choose."""
+        if self.choice is not None:
+            text = json.dumps(self.choice.to_json(), indent=2) + "\n"
+            (folder / SELECTION).write_text(text, encoding="utf-8")
 
 
 def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) -> Sources:
@@ -36,7 +80,8 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
         ParentError: a parent is not in the store, or was damaged and is set aside.
         StoreError: an input is not in the store, or was damaged and is set aside.
     """
-    model = _best_model(stage, store)
+    choice = _choice(stage, store)
+    model = MODEL if choice is None else _swept(stage)[choice.learning_rate]
     roles = {model: "spec.model"}
     for index, data in enumerate(spec.data):
         roles.setdefault(data.role, f"spec.data[{index}].role")
@@ -61,19 +106,35 @@ def fetch_sources(stage: Stage, spec: TrainSpec | EvaluateSpec, store: Store) ->
                 folders[role], digests[role] = _fetch_parent(stage.parents[role], store)
         else:
             folders[role], digests[role] = _fetch_input(spec.inputs[role], store)
-    return Sources(folders[model], folders, digests)
+    return Sources(folders[model], folders, digests, choice)
 
 
-def _best_model(stage: Stage, store: Store) -> str:
-    """The role of the model: after a sweep that with the highest dev score, of equals the smallest learning rate."""
-    swept = {Decimal(role.removeprefix(SWEPT)): role for role in stage.parents if role.startswith(SWEPT)}
-    if not swept:
-        return MODEL
-    scores = {}
-    for rate, role in sorted(swept.items()):
+def _swept(stage: Stage) -> dict[Decimal, str]:
+    """The roles of a sweep's models by their learning rates."""
+    return {Decimal(role.removeprefix(SWEPT)): role for role in stage.parents if role.startswith(SWEPT)}
+
+
+def _choice(stage: Stage, store: Store) -> Choice | None:
+    """What a sweep comes to; None where there was none.
+
+    Raises:
+        SpecError: a training of it has not been scored on dev.
+    """
+    candidates = {}
+    for rate, role in _swept(stage).items():
+        key = stage.parents[role]
         with _of_parent(stage, role):
-            scores[rate] = float(json.loads(store.read_bytes(stage.parents[role], DEV))["score"])
-    return swept[max(scores, key=lambda rate: scores[rate])]
+            score = json.loads(store.read_bytes(key, DEV))["score"]
+        if score is None:
+            raise SpecError(
+                Problem(f"parents.{role}", "must have a dev score to be chosen by: set its spec.selection")
+            )
+        candidates[rate] = Candidate(key, score)
+    return Choice.of(candidates) if candidates else None
+
+
+def _spelt(rate: Decimal) -> str:
+    return canonical_decimal(str(rate))
 
 
 def _fetch_input(ref: InputRef, store: Store) -> tuple[Path, str]:

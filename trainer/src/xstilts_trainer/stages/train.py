@@ -29,7 +29,7 @@ def train(
 ) -> dict[str, Any]:
     """Write the model (`encoder/` and what its form has beside), `dev.json` and `training.json`.
 
-    Returns what the manifest records.
+    After a sweep also `selection.json`. Returns what the manifest records.
 
     All processes of the group end with the same weights, and rank 0 alone writes them.
 
@@ -67,6 +67,7 @@ def train(
     recipe = spec.hyperparameters
     rates = (learning_rate(recipe, step, trainer.steps) for step in range(trainer.kept_steps))
     training.save(folder, [1 - rate * float(recipe.weight_decay) for rate in rates])
+    sources.write_choice(folder)
     _write_json(folder / DEV, dev_record(trainer.state.epochs, training.sets))
     record = {
         "steps": trainer.steps,
