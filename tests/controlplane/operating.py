@@ -52,7 +52,8 @@ class Operator:
 
     progress: it serves that on the loopback, where pods are told to report. name: its pod's, which no other of the same
     Lease may have. lease: the namespace of its Lease; else the one that it serves. kubeconfig: how it reaches the
-    cluster, where that is not directly. settings: beside those that it needs.
+    cluster, where that is not directly. settings: beside those that it needs. `metrics` and `reports` are the ports where
+    it is scraped and takes reports of progress.
     """
 
     def __init__(
@@ -68,10 +69,10 @@ class Operator:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = folder
-        self._health, metrics, reports = free_ports(3)
+        self._health, self.metrics, self.reports = free_ports(3)
         said = {**SETTINGS, "namespaces": [namespace], **(settings or {})}
         if progress:
-            said["progress"] = {"address": f"https://127.0.0.1:{reports}"}
+            said["progress"] = {"address": f"https://127.0.0.1:{self.reports}"}
         file = folder / "settings.yaml"
         file.write_text(yaml.safe_dump(said))
         self._environment = os.environ | variables(
@@ -80,8 +81,8 @@ class Operator:
             lease=lease or namespace,
             name=name,
             health=self._health,
-            metrics=metrics,
-            progress=reports,
+            metrics=self.metrics,
+            progress=self.reports,
         )
         self.process: asyncio.subprocess.Process | None = None
 

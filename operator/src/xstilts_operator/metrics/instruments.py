@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 from itertools import product
 from typing import Final
@@ -92,6 +93,7 @@ class Instruments:
             ["code"],
             registry=registry,
         )
+        self._answers.labels(str(HTTPStatus.OK.value))
         self._writes = Counter(
             "xstilts_progress_writes_total",
             "Reports by what became of their write: written, outdated or failed.",
