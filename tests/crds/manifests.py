@@ -24,7 +24,10 @@ FULL: Final[Spec] = {
             "pooling": "Mean", "layer": -1, "prefix": "query: ",
             "stageResources": {"gpus": 2, "cpu": 8, "memory": "64Gi", "nodes": 2},
         },
-        {"name": "xlmr", "pretrained": "FacebookAI/xlm-roberta-large", "revision": COMMIT},
+        {
+            "name": "xlmr", "pretrained": "FacebookAI/xlm-roberta-large", "revision": COMMIT,
+            "lora": {"rank": 8, "alpha": 16, "dropout": "0.1", "targetModules": ["query", "attention.self.value"]},
+        },
     ],
     "tasks": [
         {"name": "ccg", "data": f"store://ccg@sha256:{DIGEST}"},
@@ -374,6 +377,13 @@ def growth() -> Iterator[Case]:
     yield Case("languages in another order", put(FULL, ("tasks", 1, "languages"), ["de", "en"]))
     yield Case("labels in another order", put(FULL, ("tasks", 2, "labels"), ["autumn", "spring"]))
     yield Case("a decimal spelt otherwise", put(FULL, ("training", "defaults", "learningRate"), "0.00001"))
+    rates = ("training", "overrides", 1, "sweep", "learningRate")
+    yield Case("rates in another order", put(FULL, rates, ["2e-5", "1e-5"]))
+    yield Case("other rates", put(FULL, rates, ["2e-5"]))
+    layers = ("models", 1, "lora", "targetModules")
+    yield Case("layers in another order", put(FULL, layers, ["attention.self.value", "query"]))
+    yield Case("another rank", put(FULL, ("models", 1, "lora", "rank"), 4))
+    yield Case("no adapters", put(FULL, ("models", 1, "lora"), ABSENT))
     yield Case("splits.train left out", put(FULL, ("tasks", 1, "splits", "train"), ABSENT))
     yield Case("baseline left out", put(FULL, ("baseline",), ABSENT))
 

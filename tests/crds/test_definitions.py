@@ -142,6 +142,7 @@ def test_a_default_is_one_that_may_be_written(schema) -> None:
         ".spec.training",
         ".spec.analysis",
         ".spec.store",
+        ".spec.models[]",
         ".spec.tasks[]",
         ".spec.intermediates[]",
     )

@@ -22,7 +22,8 @@ GROWN = [
     "nothing", "a model", "an intermediate", "a target", "a seed", "a task", "a commit", "stageResources",
     "no stageResources", "new stageResources", "languages in another order", "a decimal spelt otherwise",
     "baseline left out", "models in another order", "tasks in another order", "intermediates in another order",
-    "targets in another order", "seeds in another order", "splits.train left out",
+    "targets in another order", "seeds in another order", "splits.train left out", "rates in another order",
+    "layers in another order",
 ]  # fmt: skip
 
 

@@ -200,6 +200,18 @@ class Hyperparameters(Model):
     n_best: int = 20
 
 
+class Lora(Model):
+    """Low-rank adapters beside the linear layers of these names, scaled by alpha / rank: all that is trained of the model.
+
+    `target_modules` are sorted; each is the last parts of a layer's name.
+    """
+
+    rank: int
+    alpha: int
+    dropout: str  # decimal: of what the adapters are shown
+    target_modules: tuple[str, ...]
+
+
 class TrainSpec(Model):
     """Fine-tune on one task or a mix. `data` are the English (or translated) rows that are trained on.
 
@@ -217,6 +229,7 @@ class TrainSpec(Model):
     selection: tuple[Selection, ...] = ()  # one for each of `data`, or none: the last step is kept
     continued_pretraining: ContinuedPretraining | None = None
     hyperparameters: Hyperparameters
+    lora: Lora | None = None  # None: all weights are trained
     seed: int
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_THREADS = 2
-_PACKAGES = ("xstilts", "xstilts-trainer", "torch", "transformers", "tokenizers", "numpy")
+_PACKAGES = ("xstilts", "xstilts-trainer", "torch", "transformers", "tokenizers", "numpy", "peft")
 
 
 def threads() -> int:

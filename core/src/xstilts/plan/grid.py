@@ -167,6 +167,7 @@ class _Grid:
                 selection=tuple(rows.selection for rows in intermediate.rows),
                 continued_pretraining=intermediate.continued.spec if intermediate.continued else None,
                 hyperparameters=one,
+                lora=model.lora,
                 seed=seed,
             )
             for one in tuned
@@ -192,6 +193,7 @@ class _Grid:
                 data=(rows.data,),
                 selection=(rows.selection,),
                 hyperparameters=one,
+                lora=model.lora,
                 seed=seed,
             )
             for one in tuned

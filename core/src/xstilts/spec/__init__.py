@@ -2,7 +2,7 @@
 
 from xstilts.spec.experiment import Analysis, Experiment, ExperimentSpec, Metadata, StoreUse
 from xstilts.spec.intermediates import ContinuedPretraining, IntermediateSpec, MixingSpec
-from xstilts.spec.models import ModelSpec
+from xstilts.spec.models import LoraSpec, ModelSpec
 from xstilts.spec.named_sources import NamedSource, named_sources, with_sources
 from xstilts.spec.reading import load_experiment, parse_experiment, read_experiment
 from xstilts.spec.scheduling import Budget, Resources, StageResources, Toleration
@@ -17,6 +17,7 @@ __all__ = [
     "Experiment",
     "ExperimentSpec",
     "IntermediateSpec",
+    "LoraSpec",
     "Match",
     "MatchedOverride",
     "Metadata",

@@ -108,6 +108,14 @@ Language = Annotated[
 SplitName = Annotated[
     str, _text("1 to 63 letters, digits, '_' or '-'", r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$", 63)
 ]
+ModuleName = Annotated[
+    str,
+    _text(
+        "the end of a layer's name in transformers, such as 'query' or 'attention.self.query'",
+        r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$",
+        128,
+    ),
+]
 Label = Annotated[
     str, _text("1 to 128 characters, none of them a control character", r"^[^\x00-\x1f\x7f]+$", 128)
 ]

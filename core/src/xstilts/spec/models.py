@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.model import Model
-from xstilts.spec.fields import Name, Revision, refuse
+from xstilts.spec.fields import ModuleName, Name, RatioOrZero, Revision, refuse, unique
 from xstilts.spec.scheduling import StageResources
 from xstilts.spec.sources import Pretrained, is_hub_id
 from xstilts.stage import Family, Form, Pooling
+
+
+class LoraSpec(Model):
+    """Low-rank adapters, which are trained instead of the model's own weights, and merged into them at a stage's end."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)]
+    """The width of an adapter."""
+    alpha: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Its output is scaled by alpha / rank; twice the rank where it is left out."""
+    dropout: RatioOrZero = "0"
+    """Of what an adapter is shown."""
+    target_modules: (
+        Annotated[tuple[ModuleName, ...], Field(min_length=1, max_length=16), AfterValidator(unique)] | None
+    ) = None
+    """The names of the linear layers that get one; the queries and values of attention where they are left out."""
 
 
 class ModelSpec(Model):
@@ -32,6 +47,8 @@ class ModelSpec(Model):
     """The hidden state that is pooled for retrieval: 0 is the embeddings, -1 the last."""
     prefix: Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     """What stands before a sentence in retrieval."""
+    lora: LoraSpec | None = None
+    """Train low-rank adapters, and not all weights."""
     stage_resources: StageResources | None = None
     """What its stages need, where it differs from `spec.resources`."""
 

@@ -21,6 +21,7 @@ from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import HeadSpec, make_head
+from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.masked_lm import load_masked_lm
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.stages.batches import to_device
@@ -65,6 +66,7 @@ class HeadTraining:
         self._model = EncoderModel(backbone, heads)
         if spec.hyperparameters.dropout is not None:
             self._model.set_dropout(float(spec.hyperparameters.dropout))
+        self._adapters = Adapters(backbone.encoder, spec.lora, spec.seed) if spec.lora else None
         self._rows = self._cut_embedding()
 
     @property
@@ -110,16 +112,21 @@ class HeadTraining:
         """Write `encoder/`, `heads/` and `heads.json`."""
         if self._rows:
             self._rows.restore(decays)
+        if self._adapters:
+            self._adapters.merge()
         self._model.save(folder)
 
     def _cut_embedding(self) -> EmbeddingRows | None:
         """Cut the embedding table where that changes no bit and saves time.
 
-        AdamW treats each row alone, and Adafactor does not; a language-model head gives every row a gradient.
+        AdamW treats each row alone, and Adafactor does not; a language-model head gives every row a gradient. A table that is
+        frozen beside adapters costs no time.
         """
         table = self._model.encoder.get_input_embeddings()
         spec = self._spec
-        if spec.hyperparameters.optimizer != "AdamW" or spec.continued_pretraining or device().type != "cpu":
+        if spec.lora or spec.continued_pretraining or device().type != "cpu":
+            return None
+        if spec.hyperparameters.optimizer != "AdamW":
             return None
         if not isinstance(table, nn.Embedding) or not EmbeddingRows.is_exact(table):
             return None

@@ -1,4 +1,4 @@
-"""Stages of a model that answers in text: every weight is trained, and carried over from phase to phase."""
+"""Stages of a model that answers in text: every weight is trained (or adapters to them), and carried over from phase to phase."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from xstilts_trainer.data.texts import TextFeatures
 from xstilts_trainer.environment import device
 from xstilts_trainer.evaluation.text_answers import TextInference
 from xstilts_trainer.models.folders import encoder_folder
+from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.models.text_to_text import TextToText
 from xstilts_trainer.stages.batches import to_device
@@ -47,6 +48,7 @@ class TextTraining:
         self._model.tasks = {name: of_task.task for name, of_task in self.sets.items()}
         if spec.hyperparameters.dropout is not None:
             self._model.set_dropout(float(spec.hyperparameters.dropout))
+        self._adapters = Adapters(self._model.seq2seq, spec.lora, spec.seed) if spec.lora else None
 
     @property
     def embedding_rows(self) -> None:
@@ -98,6 +100,8 @@ class TextTraining:
 
     def save(self, folder: Path, decays: Sequence[float]) -> None:  # noqa: ARG002 - every row took every step
         """Write `encoder/` and `tasks.json`."""
+        if self._adapters:
+            self._adapters.merge()
         self._model.save(folder)
 
 

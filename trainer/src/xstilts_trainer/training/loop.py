@@ -257,13 +257,15 @@ class Trainer:
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters by name; one that is shared stands once, as safetensors wants it."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+    """The parameters that are trained, by name; one that is shared stands once, as safetensors wants it."""
+    return {
+        name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 @torch.no_grad()
 def _set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
+    for name, parameter in _weights(model).items():
         parameter.copy_(weights[name])
 
 

@@ -1,0 +1,87 @@
+"""Stages that train low-rank adapters: what can be learnt is learnt, and what they leave is an ordinary checkpoint."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from xstilts.errors import SpecError
+from xstilts.stage import Lora
+from xstilts.task import TaskType
+from xstilts_trainer.stages import run_stage
+from xstilts_trainer.training.checkpoint import load_checkpoint
+
+from .test_text_to_text import Interrupted, TextBench, tiny_mt5  # noqa: F401 - a fixture
+
+ENCODER = Lora(rank=4, alpha=16, dropout="0.1", target_modules=("dense", "query", "value"))
+TEXT = Lora(rank=4, alpha=16, dropout="0.1", target_modules=("q", "v"))
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return load_file(folder / "encoder/model.safetensors")
+
+
+def test_adapters_learn_and_are_merged_into_the_checkpoint(bench, tiny_encoder):
+    stage = bench.train_stage(TaskType.CLASSIFICATION, lora=ENCODER, learning_rate="2e-2", epochs=4)
+    folder = bench.run(stage)
+    before, after = load_file(tiny_encoder / "model.safetensors"), weights(folder)
+    assert after.keys() == before.keys()
+    changed = {name.rsplit(".", 2)[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"dense", "query", "value"}
+    scores = json.loads(
+        (
+            bench.run(bench.evaluate_stage(TaskType.CLASSIFICATION, parent=stage.key)) / "scores.json"
+        ).read_text()
+    )
+    assert min(float(score) for score in scores["colours"]["accuracy"].values()) > 33.3 + 40
+
+
+def test_each_change_is_of_the_rank_that_was_asked_for(bench, tiny_encoder):
+    folder = bench.run(bench.train_stage(TaskType.TAGGING, lora=ENCODER, learning_rate="2e-2", epochs=1))
+    before, after = load_file(tiny_encoder / "model.safetensors"), weights(folder)
+    ranks = {
+        int(torch.linalg.matrix_rank(after[name].double() - before[name].double(), atol=1e-5))
+        for name in before
+        if name.endswith("query.weight")
+    }
+    assert max(ranks) <= ENCODER.rank
+    assert min(ranks) > 0
+
+
+def test_a_next_stage_begins_with_new_adapters_on_the_merged_model(bench):
+    first = bench.train_stage(TaskType.TAGGING, lora=ENCODER, epochs=1)
+    before = bench.run(first)
+    second = bench.train_stage(
+        TaskType.CLASSIFICATION, parent=first.key, lora=ENCODER, epochs=1, learning_rate="0"
+    )
+    after = bench.run(second)
+    assert all(torch.equal(weights(before)[name], value) for name, value in weights(after).items())
+
+
+@pytest.mark.parametrize("form", ["encoder", "text"])
+def test_an_interrupted_training_ends_with_the_same_bytes(form, bench, tiny_encoder, tmp_path, request):
+    if form == "text":
+        model, lora, kind = request.getfixturevalue("tiny_mt5"), TEXT, TextBench
+    else:
+        model, lora, kind = tiny_encoder, ENCODER, type(bench)
+    broken, undisturbed = (kind(tmp_path / name, model) for name in ("broken", "undisturbed"))
+    stages = [one.train_stage(TaskType.CLASSIFICATION, lora=lora, epochs=2) for one in (broken, undisturbed)]
+    assert stages[0] == stages[1]
+    for steps in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(stages[0], broken.store, Interrupted(steps))
+    checkpoint = load_checkpoint(broken.store.checkpoint_dir(stages[0].key))
+    assert not any("embeddings" in name for name in checkpoint.tensors), "what is frozen is in the parent"
+    broken.run(stages[0])
+    undisturbed.run(stages[1])
+    digests = {one.store.lookup(stages[0].key).outputs_digest for one in (broken, undisturbed)}
+    assert len(digests) == 1
+
+
+def test_layers_that_are_not_there_are_named(bench):
+    wrong = ENCODER.model_copy(update={"target_modules": ("q",)})
+    with pytest.raises(SpecError, match=r"spec.lora.targetModules: must be names of linear layers"):
+        bench.run(bench.train_stage(TaskType.CLASSIFICATION, lora=wrong))
