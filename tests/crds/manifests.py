@@ -55,7 +55,7 @@ FULL: Final[Spec] = {
         },
     ],
     "baseline": True,
-    "targets": [{"task": "xnli"}, {"task": "months"}],
+    "targets": [{"task": "xnli"}, {"task": "months"}, {"task": "tatoeba", "probeLayers": True}],
     "seeds": [1, 2],
     "training": {
         "defaults": {
@@ -295,6 +295,8 @@ def _own_tasks() -> Iterator[tuple[str, Spec]]:
         yield f"own {brief(kind)} with labels {brief(labels)}", _own(type=kind, labels=labels)
     for field in ("data", "languages"):
         yield f"own without {field}", _own(**{field: ABSENT})
+    for name in ("tatoeba", "bucc2018", "xnli", "own"):
+        yield f"{name} probed", _with(_own(), targets=[{"task": name, "probeLayers": True}])
     yield "splits without data", _own(data=ABSENT, splits={"test": "dev"})
     yield "labels twice", _own(labels=["a", "b", "a"])
     trained = [{"name": "x", "tasks": ["own"]}]

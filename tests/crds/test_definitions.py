@@ -144,6 +144,7 @@ def test_a_default_is_one_that_may_be_written(schema) -> None:
         ".spec.store",
         ".spec.models[]",
         ".spec.tasks[]",
+        ".spec.targets[]",
         ".spec.intermediates[]",
     )
     for path, node in nodes(schema):

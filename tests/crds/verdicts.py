@@ -17,7 +17,7 @@ CATALOGUE: Final = re.compile(
     r"the catalogue (does not know|which knows)|in the catalogue|"
     r"must be (EncoderHead|\w+ for '|a language of|a task (of|that can be)|the family of)|"
     r"must suit every model|must have (a source of translations|its data named)|"
-    r"must be set for a target that is retrieved"
+    r"must be set for a target that is retrieved|only a task of type Retrieval is made of"
 )
 # The API server is laxer: uniqueness in an ordered list of 2,048 costs more than a rule may.
 LABELS: Final = re.compile(r"\.labels\[\d+\]: must be unique")

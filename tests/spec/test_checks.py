@@ -147,12 +147,31 @@ TABLE = [
         {"training": "{overrides: [{match: {task: squad}, epochs: 1}]}"},
         "spec.training.overrides[0].match.task: must be a task of this experiment (mnli, xnli), was 'squad'",
     ),
+    (
+        {"targets": "[{task: xnli, probeLayers: true}]"},
+        ("spec.targets[0].probeLayers: must not be true for 'xnli': only a task of type Retrieval is made of sentences "
+        "and their translations"),
+    ),
+    (
+        {"training": "{overrides: [{match: {family: BERT}, epochs: 1}]}"},
+        "spec.training.overrides[0].match.family: must be the family of a model here (XLMR), was BERT",
+    ),
     # size
     (
         {
             "models": f"[{', '.join(f'{{name: m{n}, pretrained: ./m{n}, family: E5}}' for n in range(32))}]",
             "intermediates": f"[{', '.join(f'{{name: i{n}, tasks: [mnli]}}' for n in range(60))}]",
             "seeds": str(list(range(60))),
+        },
+        ("spec: must hold at most 100,000 cells, was 117,120 (models x intermediates x targets x seeds x learning rates); "
+        "split the experiment"),
+    ),
+    (
+        {
+            "models": f"[{', '.join(f'{{name: m{n}, pretrained: ./m{n}, family: E5}}' for n in range(32))}]",
+            "intermediates": f"[{', '.join(f'{{name: i{n}, tasks: [mnli]}}' for n in range(60))}]",
+            "seeds": str(list(range(30))),
+            "training": "{overrides: [{match: {phase: target}, sweep: {learningRate: ['1e-5', '2e-5']}}]}",
         },
         ("spec: must hold at most 100,000 cells, was 117,120 (models x intermediates x targets x seeds x learning rates); "
         "split the experiment"),

@@ -243,7 +243,10 @@ class RetrievalUse(Model):
 
 
 class EvaluateSpec(Model):
-    """Predict and score in every language. `retrieval` is set where a task is Retrieval or Mining."""
+    """Predict and score in every language. `retrieval` is set where a task is Retrieval or Mining.
+
+    `probed` names the Retrieval tasks whose sentences are also compared at every layer; None for none, and sorted.
+    """
 
     recipe_version: int
     model: ModelUse
@@ -251,6 +254,7 @@ class EvaluateSpec(Model):
     data: tuple[TaskData, ...]
     hyperparameters: Hyperparameters | None = None  # lengths, strides of the training; None for retrieval
     retrieval: RetrievalUse | None = None
+    probed: tuple[str, ...] | None = None
 
 
 class ReportSpec(Model):

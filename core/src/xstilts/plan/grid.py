@@ -218,12 +218,14 @@ class _Grid:
         cells: Sequence[Cell],
     ) -> Stage:
         targets = sorted(targets, key=lambda target: target.task.name)
+        probed = tuple(target.task.name for target in targets if target.task.name in self.resolved.probed)
         spec = EvaluateSpec(
             recipe_version=RECIPE_VERSION,
             model=model.use,
             data=tuple(scored_rows(target) for target in targets),
             hyperparameters=hyperparameters,
             retrieval=model.retrieval if hyperparameters is None else None,
+            probed=probed or None,
         )
         sources = {**checkpoint, **{target.role: target.origin for target in targets}}
         return self._stage(Kind.EVALUATE, spec, sources, cells)

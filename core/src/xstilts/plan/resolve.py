@@ -38,12 +38,16 @@ class ResolvedIntermediate:
 
 @dataclass(frozen=True)
 class Resolved:
-    """An experiment without open questions. `tasks` holds the targets and what they train on, by name."""
+    """An experiment without open questions.
+
+    `tasks` holds the targets and what they train on, by name; `probed` are the targets that are probed at every layer.
+    """
 
     models: tuple[ResolvedModel, ...]
     intermediates: tuple[ResolvedIntermediate, ...]
     targets: tuple[ResolvedTask, ...]
     tasks: Mapping[str, ResolvedTask]
+    probed: frozenset[str]
 
 
 def resolve(experiment: Experiment, mark: str | None = None) -> Resolved:
@@ -66,6 +70,7 @@ def resolve(experiment: Experiment, mark: str | None = None) -> Resolved:
         intermediates=baseline + tuple(_intermediate(one, tasks, hub) for one in spec.intermediates),
         targets=targets,
         tasks=tasks,
+        probed=frozenset(target.task for target in spec.targets if target.probe_layers),
     )
 
 

@@ -151,6 +151,14 @@ def _is_retrieval(name: str, named: Mapping[str, TaskSpec]) -> bool:
     return name in named and named[name].type is TaskType.RETRIEVAL
 
 
+def _is_parallel(name: str, named: Mapping[str, TaskSpec]) -> bool:
+    """Whether a task is made of pairs of sentences; of one that is not known this is not said."""
+    entry = CATALOGUE.get(name)
+    if entry is not None:
+        return entry.task.type is TaskType.RETRIEVAL
+    return name not in named or named[name].type in {None, TaskType.RETRIEVAL}
+
+
 def _unknown(name: str, named: Mapping[str, TaskSpec]) -> Iterator[Fault]:
     if name not in CATALOGUE and name not in named:
         hint = _did_you_mean(name, [*CATALOGUE, *named])
@@ -232,6 +240,12 @@ def _targets(spec: ExperimentSpec) -> Iterator[Fault]:
     named = _named(spec)
     for index, target in enumerate(spec.targets):
         yield from _below(("targets", index, "task"), _target(target.task, named))
+        if target.probe_layers and not _is_parallel(target.task, named):
+            sentence = (
+                f"must not be true for {target.task!r}: only a task of type Retrieval is made of sentences and their "
+                "translations"
+            )
+            yield Fault(("targets", index, "probeLayers"), sentence)
 
 
 def _target(name: str, named: Mapping[str, TaskSpec]) -> Iterator[Fault]:

@@ -53,3 +53,5 @@ class TargetSpec(Model):
 
     task: TaskName
     """A task of the catalogue or of `spec.tasks`."""
+    probe_layers: bool = False
+    """Also tell how well translations align at every layer; for a task of type Retrieval."""

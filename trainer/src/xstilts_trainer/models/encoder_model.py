@@ -69,10 +69,21 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 def encode(backbone: Backbone, inputs: Batch) -> Encoded:
     """Run the encoder on [N, T] inputs; token types go only to an encoder that has more than one."""
-    names = INPUTS if getattr(backbone.config, "type_vocab_size", 0) > 1 else INPUTS[:2]
-    outputs = backbone.encoder(**{name: inputs[name] for name in names if name in inputs})
+    outputs = backbone.encoder(**_taken(backbone, inputs))
     return Encoded(
         hidden=outputs.last_hidden_state,
         mask=inputs["attention_mask"],
         pooled=getattr(outputs, "pooler_output", None),
     )
+
+
+def hidden_states(backbone: Backbone, inputs: Batch) -> tuple[Tensor, ...]:
+    """The vectors [N, T, H] of [N, T] inputs at every layer: the embeddings first, what `encode` gives last."""
+    outputs = backbone.encoder(**_taken(backbone, inputs), output_hidden_states=True)
+    return (*outputs.hidden_states[:-1], outputs.last_hidden_state)
+
+
+def _taken(backbone: Backbone, inputs: Batch) -> dict[str, Tensor]:
+    """What of a batch the encoder takes."""
+    names = INPUTS if getattr(backbone.config, "type_vocab_size", 0) > 1 else INPUTS[:2]
+    return {name: inputs[name] for name in names if name in inputs}

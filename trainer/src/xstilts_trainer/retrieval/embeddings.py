@@ -44,7 +44,7 @@ def embed(
     encoder = backbone.encoder.train(mode=False)
     distinct = {sentence: row for row, sentence in enumerate(sorted(set(sentences)))}
     vectors = torch.empty(len(distinct), backbone.config.hidden_size, device=encoder.device)
-    for rows, inputs in _batches(backbone, list(distinct), use):
+    for rows, inputs in sentence_batches(backbone, list(distinct), use):
         on_device = {name: tensor.to(encoder.device) for name, tensor in inputs.items()}
         hidden = hidden_state(backbone, on_device, use.layer)
         pooled = (
@@ -109,7 +109,7 @@ def _layers(encoder: PreTrainedModel) -> nn.ModuleList:
     return layers
 
 
-def _batches(
+def sentence_batches(
     backbone: Backbone, sentences: list[str], use: RetrievalUse
 ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
     """Rows and padded inputs of sentences of like length, the longest first: what does not fit fails at once."""

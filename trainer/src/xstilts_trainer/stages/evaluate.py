@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,9 +13,11 @@ from xstilts.scoring import write_predictions
 from xstilts.stage import EvaluateSpec, Stage, TaskData
 from xstilts.store import Store
 from xstilts.task import TaskType
+from xstilts_trainer.data.examples import Corpora, RetrievalExample
 from xstilts_trainer.environment import describe_hardware, device, threads
+from xstilts_trainer.evaluation.alignment import count_probed, probe_layers
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
-from xstilts_trainer.evaluation.retrieve import count_texts, load_sentences, predict_pairs
+from xstilts_trainer.evaluation.retrieve import Sentences, count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
 from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -26,6 +28,8 @@ from xstilts_trainer.stages.forms import Trained, open_trained
 from xstilts_trainer.stages.sources import Sources, fetch_sources
 
 Outcome: TypeAlias = dict[str, dict[str, Predictions]]  # task -> language -> predictions
+Layers: TypeAlias = dict[str, dict[str, list[dict[str, Any]]]]  # task -> language -> what each layer knows
+ALIGNMENT = "alignment.json"
 WITHOUT_HEAD = (TaskType.RETRIEVAL, TaskType.MINING)
 
 
@@ -33,6 +37,9 @@ def evaluate(
     spec: EvaluateSpec, stage: Stage, store: Store, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Write `predictions/<task>/…`, `scores.json`, `chance.json` and `answers.json`; returns what the manifest records.
+
+    `alignment.json` tells of each layer, for the tasks that are probed (see `evaluation.alignment`).
+    After a sweep `selection.json` says which learning rate is evaluated, and the dev scores of all.
 
     `answers.json` says of every item of a task of right and wrong answers which it was (1 or 0), and of which cluster the
     item is: what intervals are made from.
@@ -48,7 +55,10 @@ def evaluate(
     if by_heads:
         outcome |= _predict_by_heads(spec, by_heads, sources, progress)
     if by_vectors:
-        outcome |= _predict_by_vectors(spec, by_vectors, sources, progress)
+        found, layers = _predict_by_vectors(spec, by_vectors, sources, progress)
+        outcome |= found
+        if layers:
+            _write_json(folder / ALIGNMENT, layers)
     _write(folder, spec, outcome)
     sources.write_choice(folder)
     return {"hardware": describe_hardware(threads(), processes=1), "sources": dict(sources.digests)}
@@ -79,14 +89,16 @@ def _predict_by_heads(
 
 def _predict_by_vectors(
     spec: EvaluateSpec, wanted: Sequence[TaskData], sources: Sources, progress: Progress
-) -> Outcome:
-    """What an encoder finds without a head."""
+) -> tuple[Outcome, Layers]:
+    """What an encoder finds without a head, and of the tasks that are probed what each of its layers knows."""
     if spec.retrieval is None:
         raise SpecError(Problem("spec.retrieval", "must be there where sentences are retrieved"))
     sentences = {data.task.name: load_sentences(data, sources.folders[data.role]) for data in wanted}
     backbone = load_backbone(encoder_folder(sources.model), spec.model.family)
     EncoderModel(backbone, {}).to(device())
-    count = _Count(progress, sum(count_texts(held) + len(held) for held in sentences.values()))
+    probed = {name: _parallel(name, sentences) for name in spec.probed or ()}
+    texts = sum(count_texts(held) + len(held) for held in sentences.values())
+    count = _Count(progress, texts + sum(map(count_probed, probed.values())))
     outcome: Outcome = {}
     for data in wanted:
         name = data.task.name
@@ -95,7 +107,28 @@ def _predict_by_vectors(
             outcome[name][language] = predictions
             count.scores[name] = mean_score(outcome[name], data.task.metric)
             count(1)
-    return outcome
+    layers = {
+        name: {
+            language: [layer.to_json() for layer in of_language]
+            for language, of_language in probe_layers(backbone, held, spec.retrieval, count)
+        }
+        for name, held in probed.items()
+    }
+    return outcome, layers
+
+
+def _parallel(
+    name: str, sentences: Mapping[str, Mapping[str, Sentences]]
+) -> dict[str, list[RetrievalExample]]:
+    """The pairs of sentences of a task, by language."""
+    held = sentences.get(name, {})
+    pairs = {language: of for language, of in held.items() if not isinstance(of, Corpora)}
+    if not pairs:
+        there = ", ".join(sorted(sentences))
+        raise SpecError(
+            Problem("spec.probed", f"must name tasks of type Retrieval of the stage ({there}), was {name}")
+        )
+    return {language: list(of) for language, of in pairs.items()}
 
 
 def _head(model: Trained, data: TaskData) -> str:
