@@ -30,7 +30,7 @@ class Numbers:
         self.name, self.steps_per_epoch = name, steps_per_epoch
 
     def batch(self, number):
-        return StepBatch(self.name, {}, (str(number),))
+        return StepBatch(self.name, {}, (str(number),), {})
 
 
 def test_every_epoch_holds_all_batches_of_the_tasks_and_text_in_its_own_order():

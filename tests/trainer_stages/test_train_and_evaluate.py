@@ -6,10 +6,12 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from xstilts.errors import DataError, SpecError, UserError
-from xstilts.stage import EvaluateSpec, Kind, Mixing, RetrievalUse, Stage, TrainSpec
+from xstilts.stage import EvaluateSpec, Family, Kind, Mixing, RetrievalUse, Stage, TrainSpec
 from xstilts.task import TaskType
+from xstilts_trainer.models.backbone import load_backbone
 
 MAIN = {
     TaskType.CLASSIFICATION: ("colours", "accuracy", 33.3),
@@ -133,6 +135,26 @@ def test_a_loss_that_is_not_finite_ends_the_stage_at_once(bench):
         DataError, match=r"step \d+, task colours: the loss must be finite, was nan.*train.en row \d+"
     ):
         bench.run(stage)
+
+
+def test_the_batch_whose_loss_is_not_finite_is_saved(bench, tiny_encoder):
+    """With the tokenizer's own ids, which the cut embedding table does not know, and where its rows stand."""
+    stage = bench.train_stage(TaskType.CLASSIFICATION, learning_rate="1e30")
+    with pytest.raises(DataError) as caught:
+        bench.run(stage)
+    file = bench.store.checkpoint_dir(stage.key) / "not-finite.safetensors"
+    assert f"look at the batch, saved in {file}: train.en row" in str(caught.value)
+    with safe_open(file, framework="pt") as saved:
+        told, batch = saved.metadata(), {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+    assert (told["what"], told["value"], told["task"]) == ("loss", "nan", "colours")
+    assert caught.value.problems[0].field == f"step {told['step']}, task colours"
+    rows = json.loads(told["rows"])
+    folder = bench.store.fetch_input(bench.data(TaskType.CLASSIFICATION))
+    lines = [json.loads(line) for line in (folder / "train.en.jsonl").read_text().splitlines()]
+    texts = [lines[int(row.removeprefix("train.en row ")) - 1]["text"] for row in rows]
+    tokenizer = load_backbone(tiny_encoder, Family.XLMR).tokenizer
+    assert tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True) == texts
+    assert len(batch["labels"]) == len(rows) == bench.recipe.batch_size
 
 
 @pytest.mark.parametrize(

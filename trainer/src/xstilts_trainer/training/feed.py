@@ -14,11 +14,19 @@ from xstilts_trainer.training.task_data import TrainingSet
 
 @dataclass(frozen=True)
 class StepBatch:
-    """What one step trains on; `rows` say where its examples stand, for error messages."""
+    """What one step trains on.
+
+    Attributes:
+        task: whose loss it is.
+        batch: as the model takes it: token ids renumbered, on the device.
+        rows: where its examples stand, for error messages.
+        collated: the batch before that last change.
+    """
 
     task: str
     batch: Batch
     rows: tuple[str, ...]
+    collated: Batch
 
 
 class Feed:
@@ -57,7 +65,8 @@ class Feed:
         training_set = self._sets[name]
         features = [training_set.encoded.features[index] for index in indices]
         rows = tuple(training_set.origins[feature.example] for feature in features)
-        return StepBatch(name, self._prepare(collate(features, self._pieces)), rows)
+        collated = collate(features, self._pieces)
+        return StepBatch(name, self._prepare(collated), rows, collated)
 
     def padding_share(self) -> float:
         """The share of the first epoch's places that holds padding, between 0 and 1."""

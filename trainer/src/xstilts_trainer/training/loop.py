@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xstilts.errors import DataError, Problem, UserError
+from xstilts.errors import DataError, UserError
 from xstilts.stage import Hyperparameters
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.progress import Progress
@@ -22,6 +22,7 @@ from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, sav
 from xstilts_trainer.training.feed import Feed, StepBatch
 from xstilts_trainer.training.group import Group
 from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
+from xstilts_trainer.training.not_finite import problem, save_batch
 from xstilts_trainer.training.optimiser import (
     clip_gradients,
     learning_rate,
@@ -119,7 +120,7 @@ class Trainer:
         """Train from the last checkpoint, or the start, to the end; the model is left with the best epoch's weights.
 
         Raises:
-            DataError: a loss or a gradient is not finite.
+            DataError: a loss or a gradient is not finite; the batch is saved.
             KeyboardInterrupt: asked to end; a checkpoint is written.
         """
         self._resume()
@@ -156,15 +157,23 @@ class Trainer:
         self._optimiser.zero_grad()
         value = self._loss.backward(chosen.task, chosen.batch)
         if not math.isfinite(value):
-            raise DataError(_not_finite("loss", step, value, chosen))
+            raise self._not_finite("loss", step, value, chosen)
         norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
         if not math.isfinite(norm):
-            raise DataError(_not_finite("gradients' norm", step, norm, chosen))
+            raise self._not_finite("gradients' norm", step, norm, chosen)
         self._optimiser.step()
         self.state.losses.append(value)
         self.state.step += 1
         self._metrics["loss"] = value
         self._progress.update(self.state.step / self.steps, self._metrics)
+
+    def _not_finite(self, what: str, step: int, value: float, chosen: StepBatch) -> DataError:
+        """The error that ends the run; the batch lies beside the checkpoints."""
+        saved = None
+        if self._group.rank == 0:
+            saved = save_batch(self._folder, what, step, value, chosen)
+            self._bring()
+        return DataError(problem(what, step, value, chosen, saved))
 
     def _end_epoch(self, epoch: int, interrupts: Interrupts) -> None:
         scores: DevScores = {}
@@ -212,11 +221,15 @@ class Trainer:
             "threads": torch.get_num_threads(),
         }
         save_checkpoint(self._folder, Checkpoint(self.state.step, tensors, state))
+        self._bring()
+        self._saved = time.monotonic()
+
+    def _bring(self) -> None:
+        """Bring what was saved to where another machine finds it."""
         try:
             self._keep()
         except UserError as error:
-            self._progress.note(f"this checkpoint is on this machine alone: {error}")
-        self._saved = time.monotonic()
+            self._progress.note(f"what was saved is on this machine alone: {error}")
 
     def _resume(self) -> None:
         checkpoint = self._checkpoint()
@@ -271,10 +284,3 @@ def _set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _not_finite(what: str, step: int, value: float, chosen: StepBatch) -> Problem:
-    return Problem(
-        f"step {step + 1}, task {chosen.task}",
-        f"the {what} must be finite, was {value}; lower the learning rate, or look at the batch: {', '.join(chosen.rows)}",
-    )

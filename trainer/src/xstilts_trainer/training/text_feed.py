@@ -108,7 +108,7 @@ class TextFeed:
         language, indices = self._mixture.batch(number)
         features = [self._corpora[language].features[index] for index in indices]
         corrupted = self._corrupt(collate(features, self._pieces), self._seed, "masked", number)
-        return StepBatch(OBJECTIVE, self._prepare(corrupted), (f"text in {language}",))
+        return StepBatch(OBJECTIVE, self._prepare(corrupted), (f"text in {language}",), corrupted)
 
 
 class InterleavedFeed:
