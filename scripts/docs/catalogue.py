@@ -59,8 +59,8 @@ XTREME's forty. "resources" is the class of Joshi et al. 2020 (arXiv 2004.09095)
 def page() -> str:
     """The page."""
     return PAGE.format(
-        intermediates=_overview(entry for entry in CATALOGUE.values() if entry.is_intermediate),
-        targets=_overview(entry for entry in CATALOGUE.values() if entry.is_target),
+        intermediates=_intermediates(),
+        targets=_targets(),
         each="\n".join(map(_entry, CATALOGUE.values())),
         models=_models(),
         version=RECIPE_VERSION,
@@ -72,20 +72,38 @@ def page() -> str:
     )
 
 
-def _overview(entries: Iterator[Entry]) -> str:
+def _intermediates() -> str:
+    rows = (
+        (_link(entry), entry.title, entry.task.type.value, entry.task.metric.value, _from(entry))
+        for entry in CATALOGUE.values()
+        if entry.is_intermediate
+    )
+    return table(("id", "name", "type", "metric", "rows from"), rows)
+
+
+def _targets() -> str:
     rows = (
         (
-            f"[`{entry.name}`](#{entry.name})",
+            _link(entry),
             entry.title,
             code(entry.trains_on) if entry.trains_on else "nothing",
             str(len(entry.languages)),
             entry.task.type.value,
             entry.task.metric.value,
-            "the hub" if entry.files else "your files",
+            _from(entry),
         )
-        for entry in entries
+        for entry in CATALOGUE.values()
+        if entry.is_target
     )
     return table(("id", "name", "trains on", "languages", "type", "metric", "rows from"), rows)
+
+
+def _link(entry: Entry) -> str:
+    return f"[`{entry.name}`](#{entry.name})"
+
+
+def _from(entry: Entry) -> str:
+    return "the hub" if entry.files else "your files"
 
 
 def _entry(entry: Entry) -> str:
