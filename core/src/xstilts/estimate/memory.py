@@ -14,6 +14,9 @@ from xstilts.stage import Form, TrainSpec
 from xstilts.task import TaskType
 
 _FP32 = 4  # bytes
+_ATTENTION = (
+    2 * _FP32 + 1
+)  # bytes kept of a head for a token that is seen: its weight, before and after dropout
 _CONTEXT = 1 * GIB  # CUDA's own and the libraries'; assumed
 
 
@@ -100,19 +103,26 @@ def state_bytes(spec: TrainSpec, size: Size, gpus: int) -> float:
 def activation_bytes(size: Size, length: float, answer: float) -> float:
     """What is kept of one sequence for its backward pass, and of the answer that a decoder learns to say.
 
-    A layer keeps s h (34 + 5 a s / h) bytes of a sequence of s tokens, with 16 bits a number and a byte a dropout mask
-    (Korthikanti et al. 2022, arXiv:2205.05198, section 4.1). So of a token 16 h numbers are kept, half of them two vectors
-    of the feed-forward layer's width (four where it is gated), with 2 h masks; and 2 a s numbers with a s masks. Here a
-    number has 32 bits.
+    As Korthikanti et al. (2022, arXiv:2205.05198, section 4.1) count it for a layer, with 32 bits a number and a byte a
+    dropout mask: of a token 8 h numbers, two vectors of the feed-forward layer's width and 2 h masks, and 2 a s numbers
+    with a s masks of its attention to s tokens. What transformers' T5 keeps was counted (tests/estimate does it again):
+    more of norms, and seven vectors of its gated feed-forward layer. Fused attention on a GPU may keep less.
     """
     kept = size.layers * _layer(size, length, length)
     if answer:
-        kept += size.decoder_layers * (_layer(size, answer, answer) + _layer(size, answer, length) / 2)
+        cross = answer * (3 * size.hidden + 2 * size.attention) + length * 2 * size.attention
+        attention = answer * length * _ATTENTION * size.heads
+        kept += size.decoder_layers * (_layer(size, answer, answer) + _FP32 * cross + attention)
         kept += 4 * _FP32 * size.vocabulary * answer  # logits, their softmax, and both gradients
     return kept
 
 
 def _layer(size: Size, length: float, seen: float) -> float:
-    numbers = 8 * size.hidden + (4 if size.gated else 2) * size.feed_forward
-    attention = (2 * _FP32 + 1) * size.heads * (seen + size.relative)
-    return length * (_FP32 * numbers + 2 * size.hidden + attention)
+    if size.gated:
+        numbers = 6 * size.hidden + 4 * size.attention + 7 * size.feed_forward
+        masks = 2 * size.hidden + size.feed_forward
+    else:
+        numbers = 8 * size.hidden + 2 * size.feed_forward
+        masks = 2 * size.hidden
+    attention = _ATTENTION * size.heads * (seen + size.relative)
+    return length * (_FP32 * numbers + masks + attention)
