@@ -44,7 +44,7 @@ class Installation:
             self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for name in self.namespaces:
             store(name).mkdir(parents=True, exist_ok=True)
-            self.cluster.apply(*_volume(name))
+            self.cluster.apply(*volume(name))
         return self.helm("install", RELEASE, CHART, "--wait", "--timeout=5m", values=self.values())
 
     def installed(self) -> bool:
@@ -128,7 +128,7 @@ def _volume_name(namespace: str) -> str:
     return f"{namespace}-{CLAIM}"
 
 
-def _volume(namespace: str) -> list[dict[str, Any]]:
+def volume(namespace: str) -> list[dict[str, Any]]:
     """A volume that is a folder of the node (`local` and not `hostPath`: it gets the group that pods write as)."""
     size = {"storage": "20Gi"}
     shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}

@@ -16,6 +16,7 @@ from xstilts.cli.doctor import doctor
 from xstilts.cli.errors import CommandGroup
 from xstilts.cli.explain import explain
 from xstilts.cli.export import export
+from xstilts.cli.fetch import fetch
 from xstilts.cli.gc import gc
 from xstilts.cli.init import init
 from xstilts.cli.listing import list_experiments
@@ -84,6 +85,7 @@ app.command()(suspend)
 app.command()(resume)
 app.command()(retry)
 app.command()(put)
+app.command()(fetch)
 app.command()(pin)
 app.command()(gc)
 app.command()(score)

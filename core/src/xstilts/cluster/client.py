@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -128,6 +128,33 @@ class Client:
             response.release_conn()
         if rest:
             yield rest.decode(errors="replace")
+
+    def websocket(self, path: str, query: Sequence[tuple[str, str]]) -> Any:
+        """An open connection to a command in a pod (websocket-client's), as `xstilts.cluster.exec` reads it.
+
+        Raises:
+            UserError: as `call`.
+        """
+        import websocket  # noqa: PLC0415 - kubernetes brings it
+        from kubernetes.stream.ws_client import (  # noqa: PLC0415 - takes a second
+            create_websocket,
+            get_websocket_url,
+        )
+
+        _, url, headers, _, _ = self._api.param_serialize(
+            method="GET",
+            resource_path=path,
+            query_params=list(query),
+            header_params={},
+            auth_settings=["BearerToken"],
+        )
+        known = {name.lower(): value for name, value in headers.items()}
+        try:
+            return create_websocket(self._api.configuration, get_websocket_url(url), known)  # type: ignore[no-untyped-call] # theirs
+        except websocket.WebSocketBadStatusException as error:
+            self._refuse("GET", path, error.status_code, error.resp_body or b"")
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._unreachable(error) from None
 
     def _send(
         self,

@@ -261,6 +261,13 @@ class Store:
         for path, text in reversed(paths.items()):
             self._backend.write(path, text.encode() if isinstance(text, str) else text)
 
+    def report(self, experiment: str) -> dict[str, bytes]:
+        """The files of an experiment's report, by name; none where it has none."""
+        folder = layout.report_folder(experiment)
+        return {
+            name: self._backend.read(f"{folder}/{name}") for name in sorted(self._backend.listing(folder))
+        }
+
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:
         folder = self._backend.work / layout.DRAFTS / f"{name}.{secrets.token_hex(8)}"

@@ -108,17 +108,26 @@ def namespace(name: str) -> str:
     return name
 
 
+def report_folder(experiment: str) -> str:
+    """The folder of an experiment's report.
+
+    Raises:
+        StoreError: the experiment's name cannot be part of a path.
+    """
+    if NAMESPACE.fullmatch(experiment) is None:  # experiments are named as namespaces are
+        raise StoreError(Problem("name", f"must be an experiment's name, was {experiment!r}"))
+    return f"{REPORTS}/{experiment}"
+
+
 def report_file(experiment: str, file: str) -> str:
     """A file of an experiment's report.
 
     Raises:
         StoreError: the experiment's or the file's name cannot be part of a path.
     """
-    if NAMESPACE.fullmatch(experiment) is None:  # experiments are named as namespaces are
-        raise StoreError(Problem("name", f"must be an experiment's name, was {experiment!r}"))
     if INPUT_NAME.fullmatch(file) is None:
         raise StoreError(Problem("file", f"must be a file's name, was {file!r}"))
-    return f"{REPORTS}/{experiment}/{file}"
+    return f"{report_folder(experiment)}/{file}"
 
 
 def set_aside_folder(folder: str, moment: datetime, token: str) -> str:
