@@ -10,11 +10,12 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from xstilts_trainer.data.examples import Corpora, Sentence
 from xstilts_trainer.retrieval.embeddings import Embed
-from xstilts_trainer.retrieval.neighbours import Neighbours, nearest
+from xstilts_trainer.retrieval.neighbours import Neighbours, nearest_both
 
 Pair = tuple[str, str]
 NEIGHBOURHOOD = 4
@@ -64,27 +65,27 @@ def candidates(sources: Tensor, targets: Tensor, neighbourhood: int) -> list[tup
         targets: [T, H], rows of length 1.
         neighbourhood: k, of the nearest neighbours and of the margin.
     """
-    forward, backward = nearest(sources, targets, neighbourhood), nearest(targets, sources, neighbourhood)
+    forward, backward = nearest_both(sources, targets, neighbourhood)
     source_means, target_means = forward.scores.mean(dim=1), backward.scores.mean(dim=1)
     forward_scores, forward_best = _best_margins(forward, source_means, target_means)
     backward_scores, backward_best = _best_margins(backward, target_means, source_means)
-    proposals = [
-        *zip(range(len(sources)), forward_best, forward_scores, strict=True),
-        *zip(backward_best, range(len(targets)), backward_scores, strict=True),
-    ]
-    proposals = [proposal for proposal in proposals if proposal[2] > 0]
-    proposals.sort(key=lambda proposal: -proposal[2])
-    return list(_one_to_one(proposals))
+    source_rows = torch.cat([torch.arange(len(sources), device=sources.device), backward_best])
+    target_rows = torch.cat([forward_best, torch.arange(len(targets), device=targets.device)])
+    scores = torch.cat([forward_scores, backward_scores])
+    proposed = (scores > 0).nonzero().squeeze(1)
+    order = proposed[scores[proposed].argsort(descending=True, stable=True)]
+    ranked = (source_rows[order].tolist(), target_rows[order].tolist(), scores[order].tolist())
+    return list(_one_to_one(zip(*ranked, strict=True)))
 
 
-def _best_margins(found: Neighbours, own: Tensor, others: Tensor) -> tuple[list[float], list[int]]:
+def _best_margins(found: Neighbours, own: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """For each query the highest ratio margin among its neighbours, and that neighbour's row.
 
     margin(x, y) = cos(x, y) / ((mean of x's k neighbours + mean of y's k neighbours) / 2)
     """
     margins = found.scores / ((own.unsqueeze(1) + others[found.indices]) / 2)
     best = margins.argmax(dim=1, keepdim=True)
-    return margins.gather(1, best).squeeze(1).tolist(), found.indices.gather(1, best).squeeze(1).tolist()
+    return margins.gather(1, best).squeeze(1), found.indices.gather(1, best).squeeze(1)
 
 
 def _one_to_one(proposals: Iterable[tuple[int, int, float]]) -> Iterable[tuple[int, int, float]]:
