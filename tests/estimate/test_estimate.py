@@ -164,6 +164,62 @@ def test_choices_are_sequences_of_a_head_and_one_text_of_a_text_to_text_model():
     assert head.steps == text.steps
 
 
+LORA = {"rank": 8}
+
+
+@pytest.mark.parametrize("modules", [None, ["query", "value", "output.dense"]])
+def test_adapters_are_as_many_parameters_as_peft_makes_of_them(modules):
+    import peft
+    import transformers
+
+    from xstilts.catalogue.sizes import bert
+    from xstilts.estimate.work import adapter_parameters
+    from xstilts.stage import Lora
+
+    names = tuple(sorted(modules or ("query", "value")))
+    size = bert(3, 96, 200, heads=4, other_rows=130)
+    config = transformers.BertConfig(
+        vocab_size=200, hidden_size=96, num_hidden_layers=3, num_attention_heads=4, intermediate_size=384
+    )
+    model = transformers.BertModel(config, add_pooling_layer=False)
+    said = peft.LoraConfig(
+        r=8, target_modules=[name.replace("output.dense", "layer.2.output.dense") for name in names]
+    )
+    peft.LoraModel(model, said, "default")
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    ours = adapter_parameters(Lora(rank=8, alpha=16, dropout="0", target_modules=names), size, text=False)
+    if modules:  # here in one layer of three, where an experiment's name means all
+        ours -= 2 * 8 * (96 + 384)
+    assert ours == trained
+
+
+def test_adapters_take_two_thirds_of_the_time_and_little_of_the_memory(make):
+    whole = make()
+    lora = make(models=[{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large", "lora": LORA}])
+    pairs = list(zip(whole.groups["train target"], lora.groups["train target"], strict=True))
+    assert pairs
+    for all_weights, adapters in pairs:
+        assert adapters.seconds.likely < all_weights.seconds.likely
+        assert adapters.memory.states < 0.3 * all_weights.memory.states
+        assert adapters.disk == all_weights.disk  # merged into a whole checkpoint
+        assert adapters.working < 0.05 * all_weights.working
+    (work, *_) = work_of("train target")
+    models = [{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large", "lora": LORA}]
+    (less, *_) = work_of("train target", models=models)
+    assert less[""].training == pytest.approx(work[""].training * 2 / 3)
+    assert less[""].inference == work[""].inference
+
+
+def test_sentences_that_are_probed_go_once_more_through_all_layers():
+    def tatoeba(**target):
+        models = [{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large", "layer": 12}]
+        targets = [{"task": "tatoeba", **target}]
+        (work,) = work_of("evaluate", models=models, intermediates=[], targets=targets, seeds=[1])
+        return work["tatoeba"]
+
+    assert tatoeba(probeLayers=True).inference == pytest.approx(3 * tatoeba().inference)
+
+
 def test_sentences_are_read_up_to_the_layer_that_is_pooled():
     def tatoeba(layer):
         models = [{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large", "layer": layer}]

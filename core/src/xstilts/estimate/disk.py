@@ -5,6 +5,7 @@ from __future__ import annotations
 from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.models import MODELS
 from xstilts.estimate.facts import Sources, UnknownError
+from xstilts.estimate.work import trained_parameters
 from xstilts.stage import EvaluateSpec, Form, Kind, Stage, TrainSpec
 
 CHECKPOINTS = 2  # of a training are kept while it runs
@@ -42,12 +43,13 @@ def model_parameters(stage: Stage, spec: TrainSpec, sources: Sources) -> float:
 def checkpoint_bytes(stage: Stage, sources: Sources) -> float:
     """What a training that lasts keeps beside the store's artifacts: its last checkpoints, until it ends.
 
-    Each has the weights, the best epoch's, and the optimiser's state: two numbers a weight in AdamW, next to none in
-    Adafactor.
+    Each has the weights that are trained, the best epoch's, and the optimiser's state: two numbers a weight in AdamW, next
+    to none in Adafactor.
     """
     spec = TrainSpec.model_validate(stage.spec)
     copies = 2 + (2 if spec.hyperparameters.optimizer == "AdamW" else 0)
-    return CHECKPOINTS * copies * _FP32 * model_parameters(stage, spec, sources)
+    trained = trained_parameters(spec, sources.size(stage), on_cpu=False)
+    return CHECKPOINTS * copies * _FP32 * trained
 
 
 def _prepared(stage: Stage) -> float:

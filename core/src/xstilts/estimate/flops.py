@@ -11,6 +11,7 @@ from __future__ import annotations
 from xstilts.catalogue.sizes import Size
 
 BACKWARD: float = 2  # of the forward pass
+BACKWARD_FROZEN: float = 1  # where weights are frozen and have no gradients: low-rank adapters
 MASKED: float = 0.15  # of the tokens have logits in masked language modelling (ContinuedPretraining.masked)
 
 

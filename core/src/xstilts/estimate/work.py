@@ -15,6 +15,7 @@ from xstilts.stage import (
     EvaluateSpec,
     Form,
     Hyperparameters,
+    Lora,
     Mixing,
     ModelUse,
     RetrievalUse,
@@ -24,6 +25,7 @@ from xstilts.stage import (
 )
 from xstilts.task import TaskType
 
+_ATTENTION = frozenset({"query", "key", "value", "query_proj", "key_proj", "value_proj", "q", "k", "v", "o"})
 RETRIEVAL_BATCH = 64  # sentences a batch, in xstilts_trainer.retrieval.embeddings
 # Pieces of an answer in text, its end included: this project's guesses. Tags are answered word by word.
 _ANSWERS: Mapping[TaskType, float] = {
@@ -100,9 +102,9 @@ class Reading:
         return _ANSWERS.get(self.task.task.type, self.pieces)
 
     @property
-    def training(self) -> float:
-        """FLOPs of a feature, forward and backward."""
-        return (1 + flops.BACKWARD) * self._forward(self.answer)
+    def forward(self) -> float:
+        """FLOPs of a feature, with the answer that it has."""
+        return self._forward(self.answer)
 
     @property
     def inference(self) -> float:
@@ -166,10 +168,11 @@ def training_work(stage: Stage, sources: Sources, *, on_cpu: bool) -> Work:
     steps = sum(ceil(_capped(one.features, spec.mixing) / recipe.batch_size) for one in train)
     shares = task_shares([one.features for one in train], spec.mixing)
     examples = steps * recipe.batch_size if len(train) > 1 else train[0].features
-    a_pass = sum(examples * share * one.training for share, one in zip(shares, train, strict=True))
+    both = 1 + (flops.BACKWARD if spec.lora is None else flops.BACKWARD_FROZEN)
+    a_pass = both * sum(examples * share * one.forward for share, one in zip(shares, train, strict=True))
     if spec.continued_pretraining is not None:
         text, more = _text(spec.continued_pretraining, size, recipe, steps)
-        a_pass, steps = a_pass + text, steps + more
+        a_pass, steps = a_pass + both * text, steps + more
     every = Work(
         training=a_pass,
         inference=dev.inference,
@@ -201,6 +204,8 @@ def evaluation_work(stage: Stage, sources: Sources) -> dict[str, Work]:
         rows = sources.rows(stage, data, "test")
         if data.task.type in {TaskType.RETRIEVAL, TaskType.MINING}:
             work[data.task.name] = _retrieval_work(size, rows, spec.retrieval)
+            if data.task.name in (spec.probed or ()):
+                work[data.task.name] += _sentences_work(size, rows, spec.retrieval, size.layers)
         else:
             recipe = spec.hyperparameters
             if recipe is None:
@@ -216,11 +221,29 @@ def trained_parameters(spec: TrainSpec, size: Size, *, on_cpu: bool) -> float:
     On a CPU AdamW is spared the rows of the embedding table that the data do not touch: nine of ten
     (`xstilts_trainer.training.embedding_rows`).
     """
+    if spec.lora is not None:
+        return adapter_parameters(spec.lora, size, text=_is_text(spec.model))
     if _is_text(spec.model):
         return size.parameters
     if on_cpu and spec.hyperparameters.optimizer == "AdamW" and spec.continued_pretraining is None:
         return size.encoder_parameters - 0.9 * size.vocabulary * size.hidden
     return size.encoder_parameters
+
+
+def adapter_parameters(lora: Lora, size: Size, *, text: bool) -> float:
+    """The parameters of low-rank adapters: two matrices beside each layer, as wide as its input and its output.
+
+    A name that is none of attention's is taken for the feed-forward layer's.
+    """
+    number = 0.0
+    for module in lora.target_modules:
+        if module.rpartition(".")[2] in _ATTENTION:
+            layers = size.layers + (2 * size.decoder_layers if text else 0)  # a decoder attends twice
+            number += layers * lora.rank * (size.hidden + size.attention)
+        else:
+            layers = size.layers + (size.decoder_layers if text else 0)
+            number += layers * lora.rank * (size.hidden + size.feed_forward)
+    return number
 
 
 def task_shares(features: Sequence[float], mixing: Mixing | None) -> list[float]:
@@ -250,17 +273,21 @@ def _forward_work(reading: Reading, batch_size: int) -> Work:
 
 def _retrieval_work(size: Size, rows: Rows, use: RetrievalUse | None) -> Work:
     """Sentences through the layers up to the one that is pooled, no further."""
+    layer = use.layer % (size.layers + 1) if use is not None else 0
+    return _sentences_work(size, rows, use, layer)
+
+
+def _sentences_work(size: Size, rows: Rows, use: RetrievalUse | None, layers: int) -> Work:
     if use is None:
         raise ValueError("an evaluation by vectors without a layer")
-    layer = use.layer % (size.layers + 1)
-    one = flops.encode(size, min(max(1.0, rows.pieces), use.max_length)) * layer / size.layers
+    one = flops.encode(size, min(max(1.0, rows.pieces), use.max_length)) * layers / size.layers
     return Work(inference=rows.rows * one, batches=ceil(rows.rows / RETRIEVAL_BATCH), spread=rows.spread)
 
 
 def _text(
     pretraining: ContinuedPretraining, size: Size, recipe: Hyperparameters, steps: int
 ) -> tuple[float, int]:
-    """FLOPs and steps of an epoch's batches of text; an article of Wikipedia fills the length, and more."""
+    """Forward FLOPs and steps of an epoch's batches of text; an article of Wikipedia fills the length, and more."""
     ratio = float(pretraining.ratio)
     more = ceil(steps / (1 - ratio)) - steps
     length = float(recipe.max_length)
@@ -271,4 +298,4 @@ def _text(
         one = flops.encode(size, (1 - cut) * length) + flops.decode(
             size, (1 - cut) * length, 1.3 * cut * length
         )
-    return (1 + flops.BACKWARD) * one * recipe.batch_size * more, more
+    return one * recipe.batch_size * more, more
