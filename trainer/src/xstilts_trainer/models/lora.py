@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from peft import LoraConfig, LoraModel
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -32,6 +31,8 @@ class Adapters:
         Raises:
             SpecError: the model has no such layers.
         """
+        from peft import LoraConfig, LoraModel  # noqa: PLC0415 - takes a third of a second, and few stages need it
+
         _check_targets(model, spec)
         self._tuner: Any = LoraModel(  # its methods carry no types
             model,
