@@ -13,7 +13,7 @@ from xstilts.canonical import sha256_hex
 
 _TITLE = re.compile(r"evaluate (?P<targets>\S+) after (?P<intermediate>\S+) on (?P<model>\S+), seed .*")
 _ENGLISH_LEAD = 6.0
-_MODEL_POINTS = {"xlmr-large": 7.0}
+_MODEL_POINTS = {"mt5-large": 7.0}
 _INTERMEDIATE_POINTS = {"mnli": 3.0, "squad": 1.5, "qqp": -2.0}
 
 
