@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,21 @@ def test_an_index_of_its_own_shards_is_read(model: Path) -> None:
     assert load_backbone(model, Family.BERT)
 
 
+@pytest.mark.parametrize("weights", ["adapter_model.safetensors", "adapter_model.bin"])
+def test_a_folder_that_sends_to_another_model_is_refused(model: Path, sprung: Path, weights: str) -> None:
+    """As an adapter's does: its base is any folder that its configuration names."""
+    other = model.with_name("other")
+    model.rename(other)
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        shutil.copyfile(other / name, model / name)
+    said = {"peft_type": "LORA", "base_model_name_or_path": str(other), "r": 1, "target_modules": ["query"]}
+    (model / "adapter_config.json").write_text(json.dumps(said))
+    trap(model / weights, sprung)
+    with pytest.raises(DataError, match=r"adapter_config\.json must not be there"):
+        load_backbone(model, Family.BERT)
+
+
 FORBIDDEN = {
     "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch.load", "numpy.load", "np.load",
     "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pandas.read_pickle", "eval", "exec",
@@ -135,6 +151,11 @@ def dangerous(tree: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Attribute(value=ast.Name(id=owner), attr=name) if f"{owner}.{name}" in FORBIDDEN:
                 yield f"{owner}.{name}"
+            case ast.Attribute(attr=name) if "_object" in name and name.rpartition("_object")[2] in {
+                "",
+                "_list",
+            }:
+                yield name  # of torch.distributed: pickles between processes
             case ast.keyword(arg="trust_remote_code" | "allow_pickle", value=value) if not (
                 isinstance(value, ast.Constant) and value.value is False
             ):
@@ -149,6 +170,7 @@ def dangerous(tree: ast.AST) -> Iterator[str]:
         "eval('1')",
         "f(trust_remote_code=True)",
         "np.load(f, allow_pickle=x)",
+        "dist.gather_object(x)",
     ],
 )
 def test_what_is_dangerous_is_found(text: str) -> None:

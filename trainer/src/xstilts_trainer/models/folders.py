@@ -35,6 +35,7 @@ MODEL_TYPES: Final[Mapping[Family, tuple[str, ...]]] = {
 _transformers_logging: Any = logging  # its functions carry no types
 INDEX: Final = "model.safetensors.index.json"  # of a model in several files: weight -> file
 WEIGHTS: Final = ("model.safetensors", INDEX)
+ADAPTER: Final = "adapter_config.json"  # where it lies, transformers loads the model that it names
 _SHARD: Final = re.compile(r"[\w-][\w.-]*\.safetensors")
 READABLE: Final = 0o644  # safetensors writes files that their owner alone may read; a store has other readers
 TOKENIZERS: Final = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
@@ -107,8 +108,14 @@ def check_weights(folder: Path) -> None:
     """See that a folder holds weights that can be read.
 
     Raises:
-        DataError: no safetensors file, or an index that names what is none, or lies elsewhere.
+        DataError: no safetensors file, one that is an adapter of another model, or an index that names what is none, or
+            lies elsewhere.
     """
+    if (folder / ADAPTER).is_file():
+        raise problem(
+            folder,
+            f"{ADAPTER} must not be there: it sends to another folder; merge the adapter into its model",
+        )
     if (folder / INDEX).is_file():
         _check_index(folder / INDEX)
     if any((folder / name).is_file() for name in WEIGHTS):
