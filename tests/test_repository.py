@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("core", "operator", "trainer", "dev", "build", "models", "uv", "go", "docs")
+LOCKS = ("core", "operator", "trainer", "dev", "build", "models", "uv", "go", "docs", "audit")
 
 
 def tracked(repository: Path, *patterns: str) -> list[Path]:
