@@ -58,7 +58,7 @@ INSTEAD = "; make another experiment, which finds what is done in the store"
     ("path", "value", "said"),
     [
         (("seeds",), [2], "spec.seeds: must keep 1, with which the experiment began, was without"),
-        (("targets",), [{"task": "xnli"}], "spec.targets: must keep 'months', with which the experiment began, was without"),
+        (("targets",), [{"task": "xnli"}, *FULL["targets"][2:]], "spec.targets: must keep 'months', with which the experiment began, was without"),
         (("models", 1, "revision"), "f" * 40, "spec.models[1].revision: must stay '{commit}' once the experiment has begun, was 'ffffffffffffffffffffffffffffffffffffffff'"),
         (("models", 0, "pooling"), "First", "spec.models[0].pooling: must stay 'Mean' once the experiment has begun, was 'First'"),
         (("tasks", 1, "languages"), ["en"], "spec.tasks[1].languages: must stay [en, de] once the experiment has begun, was [en]"),
