@@ -24,6 +24,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
     "xstilts.dev/transferstages/status": {"patch": "client.py: apply_status; progress/cluster.py"},
     "batch/jobs": {**WATCH, **ADOPT, "delete": "reconcile/stage.py, reconcile/companions.py"},
     "/pods": {**WATCH, "delete": "reconcile/stage.py"},
+    "/persistentvolumeclaims": {"get": "claims.py: whether a store's claim will do"},
     "/services": {**WATCH, **ADOPT},
     "/configmaps": {**WATCH, **ADOPT},
     f"/configmaps/{CA_CONFIG_MAP}": {"patch": "progress/cluster.py: the public certificates"},

@@ -22,7 +22,7 @@ Object = dict[str, Any]
 Values = Mapping[str, Any]
 
 STORES: Values = {
-    "default": {"claim": "experiments"},
+    "default": {"claim": "experiments", "sharing": "Nodes"},
     "bucket": {
         "url": "s3://bucket/experiments",
         "secret": "bucket-keys",

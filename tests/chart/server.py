@@ -15,7 +15,7 @@ from typing import Any
 
 from chart.rendering import NAME, NAMESPACE, STORES, Object, helm
 from controlplane.daemon import free_ports
-from controlplane.operating import variables
+from controlplane.operating import make_claim, variables
 from controlplane.plane import ControlPlane
 
 TEAM = "team-a"
@@ -93,6 +93,7 @@ async def operating(plane: Audited, folder: Path) -> AsyncIterator[None]:
     """The operator with the chart's settings and the chart's account."""
     config_map = json.loads(plane.kubectl("get", "configmap", NAME, "-n", NAMESPACE, "-o", "json"))
     (folder / "settings.yaml").write_text(config_map["data"]["settings.yaml"])
+    make_claim(plane, TEAM)
     health, metrics, progress = free_ports(3)
     environment = os.environ | variables(
         kubeconfig=plane.service_account_kubeconfig(NAMESPACE, NAME),

@@ -29,6 +29,7 @@ pytestmark = [
 EXPERIMENT = f"/apis/xstilts.dev/v1alpha1/namespaces/{TEAM}/transferexperiments/reference"
 MAY_NOT = (
     ("get", "secrets"),
+    ("list", "persistentvolumeclaims"),
     ("create", "pods"),
     ("create", "pods/exec"),
     ("update", "transferexperiments"),

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 IMAGES = ImageSettings(trainer="xstilts-trainer:0.1.0", operator="xstilts-operator:0.1.0")
 STORES = {
-    "default": StoreSettings(claim="experiments"),
+    "default": StoreSettings(claim="experiments", sharing="Nodes"),
     "bucket": StoreSettings(url="s3://bucket/experiments", secret="bucket-keys", namespaces=("team-a",)),
 }
 PROGRESS = ProgressSettings(address=f"https://tried-xstilts.{NAMESPACE}.svc:8443")

@@ -37,6 +37,7 @@ COMMANDS = {
 ELSEWHERE = {
     "xstilts run FILE [--store DIR] [--parallelism N]": "make demo; tests/local/test_run.py",
     "xstilts COMMAND --help": "tests/cli",
+    "xstilts fetch WHAT DIR": "tests/cli/test_store_access.py",
     "xstilts submit FILE": "tests/operator_integration/test_commands.py",
     "xstilts resume NAME": "tests/operator_integration/test_commands.py; tests/cli/test_local_runs.py",
 }

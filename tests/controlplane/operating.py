@@ -53,7 +53,8 @@ class Operator:
     progress: it serves that on the loopback, where pods are told to report. name: its pod's, which no other of the same
     Lease may have. lease: the namespace of its Lease; else the one that it serves. kubeconfig: how it reaches the
     cluster, where that is not directly. settings: beside those that it needs. `metrics` and `reports` are the ports where
-    it is scraped and takes reports of progress.
+    it is scraped and takes reports of progress. Each namespace that it serves gets the volume claim of its store, if it has
+    none.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class Operator:
         kubeconfig: Path | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._folder = folder
+        self._cluster, self._folder = cluster, folder
         self._health, self.metrics, self.reports = free_ports(3)
         said = {**SETTINGS, "namespaces": [namespace], **(settings or {})}
         if progress:
             said["progress"] = {"address": f"https://127.0.0.1:{self.reports}"}
+        self._claimless = list(said["namespaces"])
         file = folder / "settings.yaml"
         file.write_text(yaml.safe_dump(said))
         self._environment = os.environ | variables(
@@ -98,6 +100,8 @@ class Operator:
 
     async def begin(self) -> None:
         """Start it (again), and wait for nothing."""
+        while self._claimless:
+            await asyncio.to_thread(make_claim, self._cluster, self._claimless.pop())
         with (self._folder / "operator.log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "xstilts_operator", env=self._environment, stdout=log, stderr=log
@@ -131,6 +135,26 @@ class Operator:
         """Kill it where it runs."""
         if self.process is not None and self.process.returncode is None:
             await self.stop(signal.SIGKILL)
+
+
+def make_claim(cluster: Cluster, namespace: str, name: str = CLAIM, mode: str = "ReadWriteMany") -> None:
+    """Make a volume claim, unless it is there. It stays Pending: no test here has a volume of Kubernetes."""
+    spec = {
+        "accessModes": [mode],
+        "storageClassName": "",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    try:
+        cluster.create(claim)
+    except RuntimeError as error:
+        if "AlreadyExists" not in str(error):
+            raise
 
 
 @asynccontextmanager

@@ -44,6 +44,8 @@ def test_a_store_serves_its_namespaces(configured):
     [
         ("stores: {x: {claim: a, url: 's3://b'}}", "stores.x"),
         ("stores: {x: {}}", "stores.x"),
+        ("stores: {x: {url: 's3://b', sharing: Node}}", "stores.x"),
+        ("stores: {x: {claim: a, sharing: Pod}}", "stores.x.sharing"),
         ("stores: {Upper: {claim: a}}", "stores"),
         ("pods: {user: 0}", "pods.user"),
         ("progress: {address: 'http://plain'}", "progress.address"),

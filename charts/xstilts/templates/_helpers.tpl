@@ -43,6 +43,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end }}
 
+{{/* The namespaces that are told how their stores are reached, as a JSON list: those that are served, else those that stores name. */}}
+{{- define "xstilts.storeNamespaces" -}}
+{{- $found := include "xstilts.namespaces" . | fromJsonArray -}}
+{{- if .Values.scope.clusterWide -}}
+{{- range $store := .Values.stores }}{{ $found = concat $found ($store.namespaces | default list) }}{{ end -}}
+{{- end -}}
+{{- ternary $found list (gt (len .Values.stores) 0) | uniq | toJson -}}
+{{- end }}
+
+{{/* How a namespace's stores are reached: core/src/xstilts/cluster/stores.py reads it. Takes (list root namespace). */}}
+{{- define "xstilts.stores" -}}
+{{- $root := index . 0 -}}
+{{- $namespace := index . 1 -}}
+{{- $stores := dict -}}
+{{- range $name, $store := $root.Values.stores -}}
+{{- if or (not (hasKey $store "namespaces")) (has $namespace $store.namespaces) -}}
+{{- $_ := set $stores $name (pick $store "claim" "url" "secret") -}}
+{{- end -}}
+{{- end -}}
+{{- dict
+      "image" (include "xstilts.image" (list $root $root.Values.images.operator))
+      "pullPolicy" $root.Values.images.pullPolicy
+      "pullSecrets" $root.Values.images.pullSecrets
+      "user" ($root.Values.pods.user | default nil)
+      "serviceAccount" (include "xstilts.stageServiceAccountName" $root)
+      "scratch" $root.Values.pods.scratch
+      "stores" $stores | toYaml -}}
+{{- end }}
+
 {{- define "xstilts.stageServiceAccountName" -}}
 {{- .Values.pods.serviceAccountName | default (.Values.scope.clusterWide | ternary "default" "xstilts-stage") -}}
 {{- end }}
@@ -96,6 +125,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create]

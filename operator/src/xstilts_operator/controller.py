@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -68,6 +68,7 @@ class Controller:
         resync_seconds: between two full lists.
         watches: what is known of how the watches fare.
         may_write: asked before every write; where it says no, that fails and is tried again.
+        look: before a decision about a key, reads what no watch tells of.
         synced: set once the first full list has come in.
     """
 
@@ -82,6 +83,7 @@ class Controller:
     watches: Watches
     observer: Observer | None = None
     may_write: Callable[[], bool] = lambda: True
+    look: Callable[[Key], Awaitable[None]] | None = None
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     _relists: dict[Resource, asyncio.TimerHandle] = field(default_factory=dict)
     _wanted: asyncio.Queue[Resource] = field(default_factory=asyncio.Queue)
@@ -160,6 +162,8 @@ class Controller:
     async def _visit(self, key: Key) -> str:
         """Decide about a key once. Whatever its object does to us, the next key is not delayed by it."""
         try:
+            if self.look is not None:
+                await self.look(key)
             decision = self.decide(key, self.clock())
             await self.gateway.execute(decision.actions)
         except TooSoon as wait:

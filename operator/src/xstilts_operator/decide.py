@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from xstilts_operator.actions import Decision, Resource
@@ -10,20 +11,32 @@ from xstilts_operator.observe import Observatory
 from xstilts_operator.reconcile.experiment import reconcile_experiment
 from xstilts_operator.reconcile.stage import reconcile_stage
 from xstilts_operator.routing import Key
+from xstilts_operator.scenes import ExperimentScene
 from xstilts_operator.settings import Settings
+from xstilts_operator.views import ClaimView
 
 
 @dataclass(frozen=True)
 class Decider:
-    """Sees and decides."""
+    """Sees and decides. `claim_of`: what is known of the volume claim of a namespace and name."""
 
     observatory: Observatory
     settings: Settings
+    claim_of: Callable[[str, str], ClaimView | None] = lambda _namespace, _name: None
 
     def __call__(self, key: Key, now: datetime) -> Decision:
         """The decision about an experiment or a stage; an empty one where there is no such object."""
         if key.resource is Resource.EXPERIMENT:
             experiment = self.observatory.experiment(key.namespace, key.name, now)
-            return Decision() if experiment is None else reconcile_experiment(experiment, self.settings, now)
+            if experiment is None:
+                return Decision()
+            return reconcile_experiment(self._with_claim(experiment), self.settings, now)
         stage = self.observatory.stage(key.namespace, key.name, now)
         return Decision() if stage is None else reconcile_stage(stage, self.settings, now)
+
+    def _with_claim(self, scene: ExperimentScene) -> ExperimentScene:
+        """The same scene with the claim of the store that the experiment names."""
+        spec, namespace = scene.experiment.experiment, scene.experiment.namespace
+        store = spec and self.settings.store(spec.spec.store.name, namespace)
+        claim = self.claim_of(namespace, store.claim) if store and store.claim else None
+        return scene if claim is None else replace(scene, claim=claim)

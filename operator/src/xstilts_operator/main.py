@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from xstilts.errors import UserError
 from xstilts_operator.actions import Resource
 from xstilts_operator.cache import Cache
+from xstilts_operator.claims import Claims
 from xstilts_operator.client import ClusterApi
 from xstilts_operator.controller import WORKERS, Controller, Watched
 from xstilts_operator.decide import Decider
@@ -83,13 +84,13 @@ async def operate(settings: Settings) -> int:
         api = ClusterApi(await _configuration(), instruments)
         ending.push_async_callback(api.close)
         cache, watches, queue = Cache(), Watches(), WorkQueue[Key](random.Random(), instruments)  # noqa: S311 - spreads retries
-        recorder = Recorder(api, _now, _identity())
+        recorder, claims = Recorder(api, _now, _identity()), Claims(api, cache, settings)
         lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
         controller = Controller(
             api=api,
             cache=cache,
             queue=queue,
-            decide=Decider(Observatory(cache), settings),
+            decide=Decider(Observatory(cache), settings, claims.of),
             watched=_watched(settings),
             clock=_now,
             emit=recorder.emit,
@@ -97,6 +98,7 @@ async def operate(settings: Settings) -> int:
             watches=watches,
             observer=instruments,
             may_write=lease.holds,
+            look=claims.look,
         )
         registry.register(StateCollector(cache))
         registry.register(AgeCollector(watches.ages, queue.oldest))

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from xstilts_operator.plans import PlanDocument
-from xstilts_operator.views import ExperimentView, JobView, PodView, StageView, Work, WorkloadView
+from xstilts_operator.views import ClaimView, ExperimentView, JobView, PodView, StageView, Work, WorkloadView
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class ExperimentScene:
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
         kueue: whether the API server knows Kueue, as far as it has been asked.
         queued: the names of Jobs, there or gone, that Kueue has a Workload of.
+        claim: the volume claim of its store; None where it has none, or nothing is known of it.
     """
 
     experiment: ExperimentView
@@ -49,6 +50,7 @@ class ExperimentScene:
     companions: Mapping[str, Companion] = field(default_factory=dict)
     kueue: bool = True
     queued: Container[str] = frozenset()
+    claim: ClaimView | None = None
 
 
 @dataclass(frozen=True)

@@ -38,18 +38,23 @@ class StoreSettings(Model):
     """One store of the list: a volume claim that lies in each namespace under this name, or a URL.
 
     `secret` is a Secret of the experiment's namespace whose entries become the stage's environment (the access keys of
-    an object store). `namespaces` are those that may use the store; None stands for all.
+    an object store). `namespaces` are those that may use the store; None stands for all. `sharing` is of a claim: Nodes,
+    pods on any node mount it at once (ReadWriteMany); Node, all its pods land on one node, which is enough for
+    ReadWriteOnce.
     """
 
     claim: DottedName | None = None
     url: Annotated[str, Field(pattern=r"^[a-z0-9]+://[^\s]+$", max_length=512)] | None = None
     secret: DottedName | None = None
     namespaces: tuple[Name, ...] | None = None
+    sharing: Literal["Nodes", "Node"] | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.claim is None) == (self.url is None):
             raise ValueError("must have exactly one of claim and url")
+        if self.sharing is not None and self.claim is None:
+            raise ValueError("sharing must be left out beside url: it is of a claim")
         return self
 
     @property

@@ -252,7 +252,7 @@ def _store_refused(client: Client, namespace: str) -> str:
     except UserError:
         return ""
     said = (condition(one) for one in listed)
-    return next((one["message"] for one in said if one.get("reason") == "StoreUnknown"), "")
+    return next((one["message"] for one in said if one.get("reason", "").startswith("Store")), "")
 
 
 def _queue(client: Client, namespace: str, experiment: Experiment | None) -> Check:

@@ -15,6 +15,8 @@ UNSEEN_SECONDS: Final = 15  # an operator that works has looked at an experiment
 _REMEDIES: Final = {
     "InvalidSpec": "mend the field in the file, then: xstilts submit FILE --edit",
     "StoreUnknown": "name a store of that list in spec.store.name, then: xstilts submit FILE --edit",
+    "StoreNotShareable": "tell who looks after the operator, or name another store: xstilts submit FILE --edit",
+    "StoreUnavailable": "tell who looks after the operator; `kubectl get pvc` shows the namespace's claims",
     "Suspended": "xstilts resume {name}",
     "BudgetSpent": "raise spec.budget.gpuHours in the file, then: xstilts submit FILE --edit",
     "DeadlineExceeded": "raise spec.activeDeadlineSeconds in the file, then: xstilts submit FILE --edit",
@@ -86,6 +88,8 @@ def _hindered(standing: ExperimentStanding, said: dict[str, str], evidence: Evid
     message = said.get("message", "")
     event = _last_event(evidence.events)
     if evidence.stage is None or reason in FINAL_REASONS | {
+        "StoreNotShareable",
+        "StoreUnavailable",
         "StoreUnknown",
         "BudgetSpent",
         "DeadlineExceeded",

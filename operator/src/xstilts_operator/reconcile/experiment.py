@@ -31,7 +31,15 @@ from xstilts_operator.tolerant import count, mapping
 from xstilts_operator.views import ExperimentView, StageView
 
 _WARNINGS: Final = frozenset(
-    {"BudgetSpent", "DeadlineExceeded", "NameConflict", "QueueUnavailable", "StoreUnknown"}
+    {
+        "BudgetSpent",
+        "DeadlineExceeded",
+        "NameConflict",
+        "QueueUnavailable",
+        "StoreNotShareable",
+        "StoreUnavailable",
+        "StoreUnknown",
+    }
 )
 
 
@@ -53,7 +61,7 @@ def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: dateti
 
 def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
     experiment = scene.experiment
-    able = examined(experiment, settings, kueue=scene.kueue)
+    able = examined(experiment, settings, kueue=scene.kueue, claim=scene.claim)
     if isinstance(able, Obstacle):
         return _hindered(scene, able, now)
     if experiment.suspended and experiment.started is None:
@@ -82,7 +90,7 @@ def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Deci
         runs=experiment.active_since is not None,
         numbers=_numbers(scene, plan, 1) if plan else {},
     )
-    return _told(experiment, said, now)
+    return replace(_told(experiment, said, now), again_in=hindered.again_in)
 
 
 def _numbers(scene: ExperimentScene, plan: PlanDocument, parallelism: int) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What decisions see: frozen, typed, and made of whatever stands in the cluster without ever raising."""
 
+from xstilts_operator.views.claim import ClaimView, view_claim
 from xstilts_operator.views.common import Condition, find_condition
 from xstilts_operator.views.experiment import ExperimentView, view_experiment
 from xstilts_operator.views.jobs import (
@@ -23,6 +24,7 @@ from xstilts_operator.views.stage import (
 
 __all__ = [
     "AttemptView",
+    "ClaimView",
     "Condition",
     "ExperimentView",
     "Failure",
@@ -35,6 +37,7 @@ __all__ = [
     "Work",
     "WorkloadView",
     "find_condition",
+    "view_claim",
     "view_experiment",
     "view_job",
     "view_pod",

@@ -1,0 +1,93 @@
+"""The volume claims of stores, read one by one when an experiment is looked at.
+
+They are people's own, without our label, so no watch could be kept to them: a right to `get` the one that is named is all
+that is asked for. What is not known (that right is missing, the API server does not answer) is in nobody's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from xstilts.spec import StoreUse
+from xstilts_operator.actions import Object, Resource
+from xstilts_operator.api import NotFound, Refused
+from xstilts_operator.cache import Cache
+from xstilts_operator.observe import Memory
+from xstilts_operator.routing import Key
+from xstilts_operator.settings import Settings
+from xstilts_operator.tolerant import mapping, text
+from xstilts_operator.views import ClaimView, view_claim
+
+GOOD_SECONDS: Final = 300.0  # for which a claim that pods can mount is taken to be as it was
+BAD_SECONDS: Final = 10.0  # and another
+
+logger = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """One request to the API server, as `xstilts_operator.client.ClusterApi` makes it; raises ApiErrors."""
+
+    async def call(
+        self,
+        verb: str,
+        plural: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Object | None = None,
+        content: str = "application/json",
+    ) -> dict[str, Any]:
+        """The answer's JSON; `verb` and `plural` are for the count of calls."""
+
+
+class Claims:
+    """What is known of the claims of the stores that experiments name."""
+
+    def __init__(self, api: Reader, cache: Cache, settings: Settings) -> None:
+        self._api = api
+        self._cache = cache
+        self._settings = settings
+        self._known: Memory[tuple[float, ClaimView | None]] = Memory()  # until when, and what
+
+    async def look(self, key: Key) -> None:
+        """Before a decision about an experiment: read its store's claim, unless that was done a while ago.
+
+        Raises:
+            ApiError: the API server has not answered.
+        """
+        if key.resource is not Resource.EXPERIMENT:
+            return
+        obj = self._cache.get(key.resource, key.namespace, key.name)
+        name = text(mapping(obj, "spec", "store").get("name")) or StoreUse().name
+        store = self._settings.store(name, key.namespace) if obj is not None else None
+        if store is None or store.claim is None:
+            return
+        until, _ = self._known.get((key.namespace, store.claim)) or (0.0, None)
+        if _now() >= until:
+            await self._read(key.namespace, store.claim)
+
+    def of(self, namespace: str, name: str) -> ClaimView | None:
+        """A claim as it was read last; None where that is not known."""
+        return (self._known.get((namespace, name)) or (0.0, None))[1]
+
+    async def _read(self, namespace: str, name: str) -> None:
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/persistentvolumeclaims/{quote(name, safe='')}"
+        claim: ClaimView | None
+        try:
+            claim = view_claim(await self._api.call("get", "persistentvolumeclaims", "GET", path))
+        except NotFound:
+            claim = ClaimView(there=False)
+        except Refused as error:
+            logger.warning("whether the claim %s/%s will do is not known: %s", namespace, name, error)
+            claim = None
+        seconds = BAD_SECONDS if claim is not None and not claim.mountable_by_many else GOOD_SECONDS
+        self._known.put((namespace, name), (_now() + seconds, claim))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
