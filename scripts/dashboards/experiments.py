@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.choices import CHOSEN, EXPERIMENT, NAMESPACE
-from dashboards.grafana import Column, Panel, Variable
+from dashboards.grafana import Column, Panel, Variable, steps
 
 _CELLS: Final = f'{CHOSEN}, model=~"$model", target=~"$target"'
 _BASELINE: Final = f'{_CELLS}, intermediate="none"'
@@ -17,18 +17,8 @@ _OF_CELLS: Final = tuple(
 )
 # Orange and blue are told apart by almost everybody; half a point to either side is left without colour.
 _AROUND_ZERO: Final = {
-    "color": {"mode": "thresholds"},
+    **steps("dark-orange", **{"light-orange": -3, "transparent": -0.5, "light-blue": 0.5, "dark-blue": 3}),
     "custom": {"cellOptions": {"type": "color-background", "mode": "basic"}, "align": "center"},
-    "thresholds": {
-        "mode": "absolute",
-        "steps": [
-            {"color": "dark-orange", "value": None},
-            {"color": "light-orange", "value": -3},
-            {"color": "transparent", "value": -0.5},
-            {"color": "light-blue", "value": 0.5},
-            {"color": "dark-blue", "value": 3},
-        ],
-    },
     "decimals": 1,
 }
 
@@ -94,7 +84,7 @@ PANELS: Final = (
             Column("Value #B", "after intermediates"),
         ),
         sort="Value #C",
-        defaults={"decimals": 1, "min": 0},
+        defaults={"decimals": 1},
     ),
     Panel(
         "Score by language: $target",

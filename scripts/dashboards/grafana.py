@@ -29,6 +29,16 @@ _OPTIONS: Final[Mapping[str, Object]] = {
         "tooltip": {"mode": "multi", "sort": "desc"},
     },
 }
+# Where nothing is said, Grafana makes every number from 80 on red.
+_DEFAULTS: Final[Mapping[str, Object]] = {
+    "stat": {"color": {"mode": "fixed", "fixedColor": "text"}},
+    "bargauge": {"color": {"mode": "fixed", "fixedColor": "blue"}},
+}
+# Words have no threshold, and would get the colour of the lowest.
+_PLAIN_WORDS: Final = {
+    "matcher": {"id": "byType", "options": "string"},
+    "properties": [{"id": "custom.cellOptions", "value": {"type": "auto"}}],
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,16 @@ class Variable:
     query: str
 
 
+def steps(lowest: str, **reached: float) -> Object:
+    """Defaults of a panel whose colour is the lowest, and another from a number on: colour=number, in their order."""
+    colours: dict[str, float | None] = {lowest: None, **reached}
+    thresholds = [{"color": colour, "value": number} for colour, number in colours.items()]
+    return {
+        "color": {"mode": "thresholds"},
+        "thresholds": {"mode": "absolute", "steps": thresholds},
+    }
+
+
 def dashboard(uid: str, title: str, panels: Sequence[Panel], variables: Sequence[Variable]) -> Object:
     """A dashboard of these panels, with a choice of the data source, that links to the others."""
     source = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
@@ -102,7 +122,16 @@ def dashboard(uid: str, title: str, panels: Sequence[Panel], variables: Sequence
         "editable": False,
         "time": {"from": "now-6h", "to": "now"},
         "refresh": "1m",
-        "links": [{"type": "dashboards", "tags": [_TAG], "includeVars": True, "keepTime": True}],
+        "links": [
+            {
+                "type": "dashboards",
+                "title": "Other dashboards",
+                "tags": [_TAG],
+                "asDropdown": False,
+                "includeVars": True,
+                "keepTime": True,
+            }
+        ],
         "templating": {"list": [source, *map(_variable, variables)]},
         "panels": list(_placed(panels)),
     }
@@ -145,8 +174,12 @@ def _panel(panel: Panel, number: int, position: Object) -> Object:
         "datasource": _SOURCE,
         "gridPos": position,
         "fieldConfig": {
-            "defaults": {"unit": panel.unit, **panel.defaults},
-            "overrides": [*_of_columns(panel), *_of_colours(panel)],
+            "defaults": {"unit": panel.unit, **_DEFAULTS.get(panel.kind, {}), **panel.defaults},
+            "overrides": [
+                *([_PLAIN_WORDS] if panel.matrix else []),
+                *_of_columns(panel),
+                *_of_colours(panel),
+            ],
         },
         "options": {**_OPTIONS.get(panel.kind, {}), **panel.options},
         "targets": [
@@ -197,6 +230,7 @@ def _of_columns(panel: Panel) -> Iterator[Object]:
             said += [
                 {"id": "min", "value": 0},
                 {"id": "max", "value": 1},
+                {"id": "color", "value": {"mode": "fixed", "fixedColor": "blue"}},
                 {"id": "custom.cellOptions", "value": {"type": "gauge", "mode": "basic"}},
             ]
         if said:

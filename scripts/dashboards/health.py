@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.grafana import Column, Panel
+from dashboards.grafana import Column, Panel, steps
 
 # Of the operator's own process alone: others have metrics of these names too.
 _OURS: Final = "and on (job, instance) xstilts_build_info"
@@ -37,6 +37,7 @@ PANELS: Final = (
         "stat",
         width=5,
         height=4,
+        defaults=steps("green", orange=60, red=300),
     ),
     Panel(
         "Series left out",
@@ -46,6 +47,7 @@ PANELS: Final = (
         "stat",
         width=5,
         height=4,
+        defaults=steps("green", orange=1),
     ),
     Panel(
         "Alerts",

@@ -88,6 +88,23 @@ def test_every_column_is_one_that_the_queries_answer(panel: Any) -> None:
         assert panel["transformations"], "its column Time would be shown"
 
 
+@pytest.mark.parametrize("panel", PANELS)
+def test_no_colour_is_left_to_grafana_where_it_would_say_something(panel: Any) -> None:
+    """Without thresholds of its own a number from 80 on is red, and words have the colour of the lowest."""
+    defaults, overrides = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["overrides"]
+    if panel["type"] in {"stat", "bargauge"}:
+        assert defaults["color"]["mode"] == "fixed" or defaults["thresholds"]["steps"]
+    for one in overrides:
+        said = {each["id"]: each["value"] for each in one["properties"]}
+        if said.get("custom.cellOptions", {}).get("type") == "gauge":
+            assert said["color"]["mode"] == "fixed"
+    if defaults.get("custom", {}).get("cellOptions", {}).get("type") == "color-background":
+        assert {"id": "byType", "options": "string"} in [one["matcher"] for one in overrides]
+    steps = [step["value"] for step in defaults.get("thresholds", {}).get("steps", [])]
+    assert steps[:1] in ([], [None])
+    assert steps[1:] == sorted(steps[1:])
+
+
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_dashboard_is_one_that_grafana_keeps_apart(name: str) -> None:
     board = DASHBOARDS[name]
