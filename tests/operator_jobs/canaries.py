@@ -46,6 +46,12 @@ EVERYTHING: dict[str, Any] = {
                 "pooling": "Mean",
                 "layer": 251,
                 "prefix": "canary prefix: ",
+                "lora": {
+                    "rank": 1013,
+                    "alpha": 4093,
+                    "dropout": "0.123463",
+                    "targetModules": ["canary_module"],
+                },
                 "stageResources": {"gpus": 53, "cpu": 997, "memory": "997Gi", "nodes": 47},
             },
             {"name": "plain", "pretrained": HUB.format("plain"), "family": "XLMR", "layer": 7},
@@ -89,12 +95,16 @@ EVERYTHING: dict[str, Any] = {
             {"name": "canary-translated", "tasks": ["canary-other"], "translatedTo": ["qq-canary01"]},
         ],
         "baseline": True,
-        "targets": [{"task": "canary-task"}, {"task": "canary-pairs"}],
+        "targets": [{"task": "canary-task"}, {"task": "canary-pairs", "probeLayers": True}],
         "seeds": [4_000_000_007],
         "training": {
             "defaults": {"epochs": 2},
             "overrides": [
-                {**OVERRIDE, "match": {"phase": "target", "task": "canary-task", "model": "canary-model"}}
+                {**OVERRIDE, "match": {"phase": "target", "task": "canary-task", "model": "canary-model"}},
+                {
+                    "match": {"phase": "intermediate", "family": "XLMR"},
+                    "sweep": {"learningRate": ["0.000123481", "0.000123483"]},
+                },
             ],
             "sweep": {"learningRate": ["0.000123467", "0.000123469"]},
         },
