@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from xstilts.errors import SpecError
-from xstilts.stage import Lora
+from xstilts.stage import ContinuedPretraining, Corpus, Kind, Lora, Stage, TrainSpec
 from xstilts.task import TaskType
 from xstilts_trainer.stages import run_stage
 from xstilts_trainer.training.checkpoint import load_checkpoint
@@ -79,6 +79,34 @@ def test_an_interrupted_training_ends_with_the_same_bytes(form, bench, tiny_enco
     undisturbed.run(stages[1])
     digests = {one.store.lookup(stages[0].key).outputs_digest for one in (broken, undisturbed)}
     assert len(digests) == 1
+
+
+def test_pretraining_is_continued_by_adapters_too(bench, tiny_encoder, tmp_path):
+    """The masked language model reads the embedding table, which stays as it is."""
+    (tmp_path / "corpus").mkdir()
+    rows = [json.dumps({"text": f"w1 w2 red w{number} ."}) for number in range(20)]
+    (tmp_path / "corpus/train.en.jsonl").write_text("\n".join(rows) + "\n")
+    plain = bench.train_stage(TaskType.CLASSIFICATION, lora=ENCODER, epochs=1)
+    spec = TrainSpec.model_validate(plain.spec)
+    pretraining = ContinuedPretraining(
+        objective="MLM",
+        ratio="0.25",
+        corpora=(Corpus(role="corpus", language="en"),),
+        sentences_cap=20,
+        temperature="1",
+    )
+    corpus = bench.store.put("corpus", tmp_path / "corpus")
+    changes = {"continued_pretraining": pretraining, "inputs": {**spec.inputs, "corpus": corpus}}
+    folder = bench.run(Stage.of(Kind.TRAIN, spec.model_copy(update=changes)))
+    before, after = load_file(tiny_encoder / "model.safetensors"), weights(folder)
+    changed = {name.rsplit(".", 2)[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"dense", "query", "value"}
+    assert json.loads((folder / "training.json").read_text())["textStepsPerEpoch"] == 4
+    alone = weights(bench.run(plain))
+    assert not torch.equal(
+        alone["encoder.layer.0.attention.self.query.weight"],
+        after["encoder.layer.0.attention.self.query.weight"],
+    )
 
 
 def test_layers_that_are_not_there_are_named(bench):
