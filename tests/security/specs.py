@@ -26,6 +26,7 @@ PARTS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatc
 HUB_IDS = st.builds("{}/{}".format, PARTS, PARTS)
 LANGUAGES = st.from_regex(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}", fullmatch=True)
 SPLITS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,20}[A-Za-z0-9])?", fullmatch=True)
+MODULES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}(\.[A-Za-z0-9_]{1,10})?", fullmatch=True)
 OWN = st.from_regex(r"own[a-z0-9_-]{0,20}[a-z0-9]", fullmatch=True)
 CATALOGUE = ("mnli", "qqp", "squad", "hellaswag")
 TARGETS = ("xnli", "pawsx", "udpos", "xquad", "tatoeba", "panx")
@@ -55,6 +56,7 @@ def models(families: tuple[str, ...]) -> st.SearchStrategy[Spec]:
         "prefix": TEXTS,
         "layer": st.integers(-256, 256),
         "pooling": st.sampled_from(["Mean", "First"]),
+        "lora": _some({"rank": st.integers(1, 1024)}, {"targetModules": _list(MODULES, 2, 1)}),
         "stageResources": _some({}, SIZES),
     }
     hub = _some(
