@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xstilts.plan import Cell, plan
+from xstilts.plan.show import to_text
 from xstilts.stage import Kind
 
 
@@ -52,3 +53,10 @@ def test_a_model_stands_beside_itself_with_adapters(make, base):
     assert keys[0] == keys[1]
     trained = [planned.evaluate_key(Cell(name, "none", "xnli", 1)) for name in ("small", "adapted")]
     assert trained[0] != trained[1]
+
+
+def test_a_plan_tells_trainings_of_adapters_from_others(make, base):
+    lines = to_text(plan(make(models=with_lora(base, rank=8)))).splitlines()
+    trained = [line.strip() for line in lines if " lr " in line]
+    assert trained
+    assert all(("  lora 8" in line) == line.startswith("small") for line in trained)

@@ -144,6 +144,8 @@ def _describe(planned: PlannedStage) -> str:
         described = f"{models}  {intermediates} -> {targets}"
     if planned.stage.kind is Kind.TRAIN:
         described += f"  lr {spec['hyperparameters']['learningRate']}"
+        if "lora" in spec:
+            described += f"  lora {spec['lora']['rank']}"
     return described
 
 
