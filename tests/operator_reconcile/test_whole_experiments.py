@@ -59,6 +59,11 @@ def test_a_swept_learning_rate_is_a_training_a_rate_and_one_evaluation(world):
     assert world.said()[:2] == ("True", "Completed")
     # beside 7 stages without the sweep: another training of xnli after none, and another after squad
     assert world.status()["counts"]["succeeded"] == 9
+    assert {title for title in world.stages("train") if "xnli" in title} == {
+        f"train xnli after {intermediate} on small, seed 1, lr {rate}"
+        for intermediate in ("none", "squad")
+        for rate in ("1e-5", "3e-5")
+    }
     evaluations = [stage for stage in world.stages("evaluate").values() if "xnli" in stage["spec"]["title"]]
     assert len(evaluations) == 2
     rows = [row for row in world.status()["results"] if row["target"] == "xnli"]

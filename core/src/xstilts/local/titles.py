@@ -11,7 +11,7 @@ NAMES_SHOWN = 3  # of stages that many cells share, the first few are named
 
 
 def title(planned: PlannedStage) -> str:
-    """A line such as `train xnli after mnli on e5-small, seed 1`."""
+    """A line such as `train xnli after mnli on e5-small, seed 1`; of a sweep, `…, lr 1e-5` too."""
     stage = planned.stage
     models = _names(cell.model for cell in planned.labels)
     intermediates = _names(cell.intermediate for cell in planned.labels)
@@ -22,9 +22,10 @@ def title(planned: PlannedStage) -> str:
         return f"prepare {what} {models if what == 'model' else stage.spec['task']}"
     if stage.kind is Kind.REPORT:
         return "report"
+    rate = f", lr {stage.spec['hyperparameters']['learningRate']}" if planned.swept else ""
     if stage.kind is Kind.TRAIN and stage.spec["phase"] == "intermediate":
-        return f"train {intermediates} on {models}, seed {seeds}"
-    return f"{stage.kind} {targets} after {intermediates} on {models}, seed {seeds}"
+        return f"train {intermediates} on {models}, seed {seeds}{rate}"
+    return f"{stage.kind} {targets} after {intermediates} on {models}, seed {seeds}{rate}"
 
 
 def _names(names: Iterable[str]) -> str:

@@ -72,6 +72,7 @@ class _Grid:
         self.training = training
         self.stages: dict[str, Stage] = {}
         self.labels: dict[str, set[Cell]] = {}
+        self.swept: set[str] = set()
         self.evaluations: dict[Cell, str] = {}
         self.naive = {"intermediate": 0, "target": 0, "evaluate": 0}
 
@@ -113,7 +114,12 @@ class _Grid:
             if _is_unpinned(stage) or unpinned & set(stage.parents.values()):
                 unpinned.add(key)
         return tuple(
-            PlannedStage(stage=stage, labels=frozenset(self.labels[key]), unpinned=key in unpinned)
+            PlannedStage(
+                stage=stage,
+                labels=frozenset(self.labels[key]),
+                unpinned=key in unpinned,
+                swept=key in self.swept,
+            )
             for key, stage in self.stages.items()
         )
 
@@ -204,6 +210,7 @@ class _Grid:
         trained = [self._stage(Kind.TRAIN, spec, sources, cells) for spec in specs]
         if len(trained) == 1:
             return {"model": trained[0]}
+        self.swept.update(stage.key for stage in trained)
         return {
             f"model.{spec.hyperparameters.learning_rate}": stage
             for spec, stage in zip(specs, trained, strict=True)

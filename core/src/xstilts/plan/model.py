@@ -24,11 +24,13 @@ class PlannedStage:
     """A stage, the cells whose scores depend on it, and whether it can be shared outside its experiment.
 
     `unpinned`: something it depends on is named without a commit, so that its key holds the experiment's own name.
+    `swept`: a training of which there are others that differ in the learning rate alone.
     """
 
     stage: Stage
     labels: frozenset[Cell]
     unpinned: bool = False
+    swept: bool = False
 
     @property
     def key(self) -> str:
