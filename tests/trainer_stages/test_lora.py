@@ -14,6 +14,7 @@ from xstilts.task import TaskType
 from xstilts_trainer.stages import run_stage
 from xstilts_trainer.training.checkpoint import load_checkpoint
 
+from .test_ranks import start
 from .test_text_to_text import Interrupted, TextBench, tiny_mt5  # noqa: F401 - a fixture
 
 ENCODER = Lora(rank=4, alpha=16, dropout="0.1", target_modules=("dense", "query", "value"))
@@ -79,6 +80,20 @@ def test_an_interrupted_training_ends_with_the_same_bytes(form, bench, tiny_enco
     undisturbed.run(stages[1])
     digests = {one.store.lookup(stages[0].key).outputs_digest for one in (broken, undisturbed)}
     assert len(digests) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_train_adapters_as_one(bench, tiny_encoder):
+    changes = {"epochs": 1, "lora": ENCODER.model_copy(update={"dropout": "0"}), "dropout": "0"}
+    stage = bench.train_stage(TaskType.CLASSIFICATION, **changes)
+    alone = type(bench)(bench.root / "alone", tiny_encoder)
+    assert alone.train_stage(TaskType.CLASSIFICATION, **changes).key == stage.key
+    expected = weights(alone.run(stage))
+    assert start(bench, stage, XSTILTS_RANKS_PER_NODE="2").wait() == 0
+    found = weights(bench.store.fetch(stage.key))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=2e-3, rtol=0, msg=name)
 
 
 def test_pretraining_is_continued_by_adapters_too(bench, tiny_encoder, tmp_path):
