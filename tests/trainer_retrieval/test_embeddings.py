@@ -96,3 +96,10 @@ def test_dropout_is_off():
     backbone = backbone_of("bert")
     backbone.encoder.train()
     assert torch.equal(embed(backbone, SENTENCES, use()), embed(backbone, SENTENCES, use()))
+
+
+def test_how_many_sentences_are_tokenized_at_a_time_changes_no_bit(monkeypatch):
+    backbone = backbone_of("bert")
+    found = embed(backbone, SENTENCES, use(prefix="w39 "))
+    monkeypatch.setattr(embeddings, "TOKENIZED", 2)
+    assert torch.equal(embed(backbone, SENTENCES, use(prefix="w39 ")), found)

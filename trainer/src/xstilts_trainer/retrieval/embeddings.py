@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from xstilts_trainer.models.lengths import longest_input
 from xstilts_trainer.models.pooling import first_token, masked_mean
 
 BATCH_SIZE = 64
+TOKENIZED = 4096  # sentences at a time: a tokenizer returns 5 kB for a sentence of 24 pieces
 Embed = Callable[[Sequence[str]], Tensor]
 
 
@@ -42,9 +44,13 @@ def embed(
     if use.pooling is Pooling.TRANSFORMERS:
         raise SpecError("retrieval.pooling: must be First or Mean, was Transformers")
     encoder = backbone.encoder.train(mode=False)
-    distinct = {sentence: row for row, sentence in enumerate(sorted(set(sentences)))}
-    vectors = torch.empty(len(distinct), backbone.config.hidden_size, device=encoder.device)
-    for rows, inputs in sentence_batches(backbone, list(distinct), use):
+    first: dict[str, int] = {}
+    for row, sentence in enumerate(sentences):
+        first.setdefault(sentence, row)
+    distinct = sorted(first)
+    # where they are to stand at the end: a copy would double what a large corpus takes
+    vectors = torch.empty(len(sentences), backbone.config.hidden_size, device=encoder.device)
+    for rows, inputs in sentence_batches(backbone, distinct, use):
         on_device = {name: tensor.to(encoder.device) for name, tensor in inputs.items()}
         hidden = hidden_state(backbone, on_device, use.layer)
         pooled = (
@@ -52,9 +58,11 @@ def embed(
             if use.pooling is Pooling.MEAN
             else first_token(hidden)
         )
-        vectors[rows] = normalize(pooled, dim=-1)
+        vectors[[first[distinct[row]] for row in rows]] = normalize(pooled, dim=-1)
         embedded(len(rows))
-    return vectors[[distinct[sentence] for sentence in sentences]]
+    repeats = [row for row, sentence in enumerate(sentences) if first[sentence] != row]
+    vectors[repeats] = vectors[[first[sentences[row]] for row in repeats]]
+    return vectors
 
 
 def embed_once(sentences: Iterable[str], embed: Embed) -> Embed:
@@ -114,19 +122,20 @@ def sentence_batches(
 ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
     """Rows and padded inputs of sentences of like length, the longest first: what does not fit fails at once."""
     tokenizer = backbone.tokenizer
-    encoded = tokenizer(
-        [use.prefix + sentence for sentence in sentences],
-        truncation=True,
-        max_length=min(
-            use.max_length,
-            tokenizer.model_max_length,  # huge where the tokenizer does not say
-            longest_input(backbone.config) or use.max_length,
-        ),
+    max_length = min(
+        use.max_length,
+        tokenizer.model_max_length,  # huge where the tokenizer does not say
+        longest_input(backbone.config) or use.max_length,
     )
+    encoded: dict[str, list[array[int]]] = {"input_ids": []}
+    for start in range(0, len(sentences), TOKENIZED):
+        texts = [use.prefix + sentence for sentence in sentences[start : start + TOKENIZED]]
+        for name, lists in tokenizer(texts, truncation=True, max_length=max_length).items():
+            encoded.setdefault(name, []).extend(array("i", numbers) for numbers in lists)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     order = sorted(range(len(sentences)), key=lambda row: -lengths[row])
     for start in range(0, len(order), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
-        features = {name: [values[row] for row in rows] for name, values in encoded.items()}
+        features = {name: [values[row].tolist() for row in rows] for name, values in encoded.items()}
         padded = tokenizer.pad(features, padding="longest", return_tensors="pt")
         yield rows, dict(padded)
