@@ -88,7 +88,7 @@ async def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
     told = stage_keys(installed, PLAIN)
     assert {key: digest for key, digest in told.items() if key in made} == made
     assert ended["status"]["counts"]["succeeded"] == ended["status"]["counts"]["total"]
-    assert ended["status"]["report"]["state"] == "Succeeded"
+    assert ended["status"]["report"]["state"] == "Written"
     assert (store(PLAIN) / PLAIN / "reports" / "quickstart" / "report.html").is_file()
     assert ended["status"]["results"]
 
@@ -208,6 +208,18 @@ def unscheduled(pod: Object) -> str:
     """Why the scheduler has not found a node for it."""
     conditions = pod["status"].get("conditions", ())
     return " ".join(one.get("message", "") for one in conditions if one["type"] == "PodScheduled")
+
+
+async def test_two_pods_train_one_model(installed: Installation, api: Api, quickstart: Path) -> None:
+    """They find each other by the Service's name, through the cluster's DNS, and take every step together."""
+    put_inputs(quickstart, SMALL)
+    experiments = Experiments(api, SMALL)
+    await experiments.submit(small(quickstart, "two-nodes", seeds=[4], resources={"cpu": 1, "nodes": 2}))
+    await succeeded(installed, api, SMALL, "two-nodes")
+    stage = await experiments.stage("two-nodes")
+    assert stage["status"]["attempt"]["number"] == 1
+    (manifest,) = store(SMALL).glob(f"{SMALL}/{stage['spec']['key']}/manifest.json")
+    assert json.loads(manifest.read_text())["environment"]["hardware"]["processes"] == 2
 
 
 async def test_an_upgrade_changes_no_key_of_what_was_accepted(
