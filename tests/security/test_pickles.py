@@ -11,18 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from transformers import BertModel
 
-from trainer_models.conftest import tiny_config, tiny_tokenizer
 from xstilts.errors import DataError
 from xstilts.stage import Family
-from xstilts_trainer.models.backbone import load_backbone
 
-pytestmark = pytest.mark.slow  # torch
+pytestmark = (
+    pytest.mark.slow
+)  # torch, which is imported where it is needed: seconds for who runs the fast tests alone
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def load(folder: Path) -> object:
+    """A model of a folder, as the trainer loads it."""
+    from xstilts_trainer.models.backbone import load_backbone
+
+    return load_backbone(folder, Family.BERT)
+
+
+def weights_of(model: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(model / "model.safetensors")
+
+
+def save(weights: dict[str, Any], file: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(weights, file, {"format": "pt"})
 
 
 class Trap:
@@ -46,19 +62,27 @@ def sprung(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A model's folder, whole and sound."""
+    from transformers import BertModel
+
+    from trainer_models.conftest import tiny_config, tiny_tokenizer
+
     folder = tmp_path / "model"
     BertModel(tiny_config("bert")).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
-    assert load_backbone(folder, Family.BERT)
+    assert load(folder)
     return folder
 
 
 def trap(file: Path, sprung: Path) -> None:
     """A checkpoint as torch.save writes it, with a trap in it."""
+    import torch
+
     torch.save({"embeddings": Trap(sprung)}, file)
 
 
 def test_the_trap_works(tmp_path: Path) -> None:
+    import torch
+
     trap(tmp_path / "x.bin", tmp_path / "made")
     torch.load(tmp_path / "x.bin", weights_only=False)
     assert (tmp_path / "made").exists()
@@ -72,24 +96,24 @@ def test_a_model_that_is_a_pickle_is_refused(model: Path, sprung: Path, name: st
     (model / "model.safetensors").unlink()
     trap(model / name, sprung)
     with pytest.raises(DataError, match=f"found {name}; a pickle is never read"):
-        load_backbone(model, Family.BERT)
+        load(model)
 
 
 def test_pickles_beside_a_model_are_left_alone(model: Path, sprung: Path) -> None:
     for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "tokenizer.pkl", "heads.pkl"):
         trap(model / name, sprung)
-    assert load_backbone(model, Family.BERT)
+    assert load(model)
 
 
 def test_a_pickle_under_the_name_of_safetensors_is_refused(model: Path, sprung: Path) -> None:
     trap(model / "model.safetensors", sprung)
     with pytest.raises(DataError, match="must hold whole safetensors files"):
-        load_backbone(model, Family.BERT)
+        load(model)
 
 
 def sharded(model: Path, place: str, write: Callable[[Path], None]) -> None:
     """The model with an index that says that all of its weights lie in one file, which is written."""
-    names = load_file(model / "model.safetensors").keys()
+    names = weights_of(model).keys()
     write(model / place)
     (model / "model.safetensors").unlink()
     index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, place)}
@@ -100,22 +124,22 @@ def sharded(model: Path, place: str, write: Callable[[Path], None]) -> None:
 def test_an_index_that_names_a_pickle_is_refused(model: Path, sprung: Path, place: str) -> None:
     sharded(model, place, lambda file: trap(file, sprung))
     with pytest.raises(DataError, match="must name safetensors files of its own folder, named"):
-        load_backbone(model, Family.BERT)
+        load(model)
 
 
 def test_an_index_that_leads_out_of_its_folder_is_refused(model: Path) -> None:
     """Beside it lie, in a shared volume, other namespaces' models."""
-    weights = load_file(model / "model.safetensors")
-    sharded(model, "../model-other.safetensors", lambda file: save_file(weights, file, {"format": "pt"}))
+    weights = weights_of(model)
+    sharded(model, "../model-other.safetensors", lambda file: save(weights, file))
     with pytest.raises(DataError, match="must name safetensors files of its own folder, named"):
-        load_backbone(model, Family.BERT)
+        load(model)
 
 
 def test_an_index_of_its_own_shards_is_read(model: Path) -> None:
-    weights = load_file(model / "model.safetensors")
+    weights = weights_of(model)
     name = "model-00001-of-00001.safetensors"
-    sharded(model, name, lambda file: save_file(weights, file, {"format": "pt"}))
-    assert load_backbone(model, Family.BERT)
+    sharded(model, name, lambda file: save(weights, file))
+    assert load(model)
 
 
 @pytest.mark.parametrize("weights", ["adapter_model.safetensors", "adapter_model.bin"])
@@ -130,7 +154,7 @@ def test_a_folder_that_sends_to_another_model_is_refused(model: Path, sprung: Pa
     (model / "adapter_config.json").write_text(json.dumps(said))
     trap(model / weights, sprung)
     with pytest.raises(DataError, match=r"adapter_config\.json must not be there"):
-        load_backbone(model, Family.BERT)
+        load(model)
 
 
 FORBIDDEN = {

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import BertModel
 
 from controlplane.api import Api
 from controlplane.experiments import Experiments, summary
@@ -24,7 +23,6 @@ from controlplane.player import playing
 from controlplane.processes import ProcessNode
 from hub import hub_server
 from security.test_tokens import CANARY, holding
-from trainer_models.conftest import tiny_config, tiny_tokenizer
 from xstilts.store import Store
 from xstilts_operator.actions import Object
 
@@ -47,6 +45,10 @@ READ = (
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Any]:
     """A model that is to be had with the token, and one that is not."""
+    from transformers import BertModel  # seconds
+
+    from trainer_models.conftest import tiny_config, tiny_tokenizer
+
     folder = tmp_path / "model"
     BertModel(tiny_config("bert")).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
