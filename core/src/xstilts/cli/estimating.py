@@ -82,8 +82,9 @@ def on_cluster(planned: Plan, name: str, place: ClusterPlace, store: str | None)
         UserError: the cluster or the store does not answer.
     """
     facts = read_facts(planned, Store.open(store, place.namespace)) if store is not None else Facts()
-    took = {key: Took(*seconds_and_gpus) for key, seconds_and_gpus in place.took(name).items()}
-    return needing(planned, Found(place.finished_keys(name), facts=facts, took=took))
+    finished = place.finished(name)
+    took = {key: Took(*paid) for key, paid in finished.items() if paid is not None}
+    return needing(planned, Found(frozenset(finished), facts=facts, took=took))
 
 
 def needing(planned: Plan, found: Found) -> Found:

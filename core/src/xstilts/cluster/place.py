@@ -126,28 +126,19 @@ class ClusterPlace:
         metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
         return read_experiment(written | {"metadata": metadata})
 
-    def finished_keys(self, store: str) -> frozenset[str]:
-        """The keys of the stages of a store (its name) that this namespace has run or found."""
-        return frozenset(one["spec"]["key"] for one in self._finished(store))
+    def finished(self, store: str) -> dict[str, tuple[float, int] | None]:
+        """The stages of a store (its name) that this namespace has run or found, by key.
 
-    def took(self, store: str) -> dict[str, tuple[float, int]]:
-        """Seconds and GPUs of the stages of a store that have ended well on GPUs, by key: what was paid for them all."""
-        found = {}
-        for one in self._finished(store):
-            status = one["status"]
-            paid = sum(use.get("gpuSeconds", 0) for use in status.get("usage") or ())
-            gpus = (status.get("attempt") or {}).get("gpus", 0)
-            if paid and gpus:
-                found[one["spec"]["key"]] = (paid / gpus, gpus)
+        Of one that was paid for in GPU-seconds its seconds and GPUs, all attempts of it together.
+        """
+        found: dict[str, tuple[float, int] | None] = {}
+        for one in self.client.get(paths.stages(self.namespace))["items"]:
+            status = one.get("status") or {}
+            if one["spec"].get("store") == store and status.get("state") == "Succeeded":
+                paid = sum(use.get("gpuSeconds", 0) for use in status.get("usage") or ())
+                gpus = (status.get("attempt") or {}).get("gpus", 0)
+                found[one["spec"]["key"]] = (paid / gpus, gpus) if paid and gpus else None
         return found
-
-    def _finished(self, store: str) -> list[Object]:
-        listed = self.client.get(paths.stages(self.namespace))["items"]
-        return [
-            one
-            for one in listed
-            if one["spec"].get("store") == store and (one.get("status") or {}).get("state") == "Succeeded"
-        ]
 
     def create(self, manifest: Object, *, dry_run: bool = False) -> None:
         """Create an experiment; with `dry_run` the API server checks it and keeps nothing.
