@@ -50,6 +50,7 @@ class PlayedCluster:
         pods: by name, those that are there.
         made: all that were ever made.
         state: what a container is in; None: it runs.
+        denied, keeps_pods: it refuses commands in pods, and their deletion.
         cuts: after so many messages of input the connection is lost.
         published: the ConfigMap; None: there is none.
     """
@@ -62,7 +63,7 @@ class PlayedCluster:
         self.cuts: int | None = None
         self.published: dict[str, Any] | None = PUBLISHED
         self.protocols: tuple[str, ...] = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-        self.denied = False
+        self.denied = self.keeps_pods = False
         self.address = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -118,6 +119,8 @@ class PlayedCluster:
         return web.json_response({**pod, "status": status})
 
     async def _delete(self, request: web.Request) -> web.Response:
+        if self.keeps_pods:
+            return web.json_response({"message": "pods is forbidden"}, status=403)
         self.pods.pop(request.match_info["name"], None)
         return web.json_response({"kind": "Status"})
 
@@ -297,6 +300,18 @@ def test_who_may_not_run_commands_in_pods_is_told_and_the_pod_deleted(
     assert "must let you" in said
     assert "pods/exec is forbidden" in said
     assert not cluster.pods
+
+
+def test_a_pod_that_could_not_be_deleted_is_named_beside_what_was_done(
+    cluster: PlayedCluster, data: Path
+) -> None:
+    cluster.keeps_pods = True
+    done = run("put", "task", data, "--cluster")
+    (name,) = cluster.pods
+    assert done.stdout.startswith("store://task@sha256:")
+    assert f"kubectl delete pod {name} -n team" in done.stderr
+    wrong = run("fetch", "store://other", "out", "--cluster", code=64).stderr
+    assert "must be in the store, is not" in wrong
 
 
 def test_a_pod_that_cannot_start_is_said_with_its_reason_and_deleted(

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,15 +68,26 @@ class RemoteStore:
         """A pod that runs; it is deleted at the end of the block, whatever ends it."""
         name = f"xstilts-store-{secrets.token_hex(4)}"
         body = pod(self._reach, self._namespace, name, [*PROGRAM, "wait", str(LIFE_SECONDS)], LIFE_SECONDS)
-        path = paths.core(self._namespace, "pods", name)
         try:
             self._client.call("POST", paths.core(self._namespace, "pods"), body)
             self._note(f"starts the pod {name} in {self._namespace}")
             self._await(name)
             yield name
         finally:
-            with suppress(NotFoundError):
-                self._client.call("DELETE", path, {"gracePeriodSeconds": 1})
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        """Delete the pod; that this fails must not hide why we are here."""
+        try:
+            path = paths.core(self._namespace, "pods", name)
+            self._client.call("DELETE", path, {"gracePeriodSeconds": 1})
+        except NotFoundError:
+            pass
+        except UserError as error:
+            self._note(
+                f"the pod {name} is left, since it could not be deleted ({error}); "
+                f"kubectl delete pod {name} -n {self._namespace}"
+            )
 
     def _await(self, name: str) -> None:
         end, last = time.monotonic() + START_SECONDS, ""
