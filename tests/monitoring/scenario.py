@@ -91,7 +91,7 @@ class _Scenario:
         self._prometheus = prometheus
         self._expressions = expressions
         self._reached: dict[str, float] = {}
-        self._one_of_running: str | None = None
+        self._ends: str | None = None  # of the trainings of `running`
 
     async def play(self) -> Watched:
         begin = time.time()
@@ -148,7 +148,8 @@ class _Scenario:
 
         async def all_run() -> list[Object]:
             pods = await experiments.running("running")
-            return pods if len(pods) == len(REPORTS) else []
+            on = [pod for pod in pods if self._runs_on(pod["metadata"]["labels"])]
+            return on if len(on) == len(REPORTS) else []
 
         pods = await eventually(all_run, within_s=120)
         bundle = (await api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CA_CONFIG_MAP}"))["data"]
@@ -196,10 +197,15 @@ class _Scenario:
         if (experiment, kind) == ("broken", "train"):
             return Outcome(exit_code=64, after_seconds=0.3)
         if (experiment, kind) == ("running", "train"):
-            self._one_of_running = self._one_of_running or labels["xstilts.dev/stage"]
-            if labels["xstilts.dev/stage"] != self._one_of_running:
+            self._ends = self._ends or labels["xstilts.dev/stage"]
+            if self._runs_on(labels):
                 return RUNS_ON
         return Outcome(after_seconds=0.3, claimed_seconds=1800) if kind == "train" else None
+
+    def _runs_on(self, labels: Labels) -> bool:
+        """Whether a pod of `running` is one of the trainings that go on until the end."""
+        stage = labels["xstilts.dev/stage"]
+        return labels["xstilts.dev/kind"] == "train" and self._ends not in {None, stage}
 
     def _address(self, stage: str) -> str:
         return url(f"https://127.0.0.1:{self._operator.reports}", NAMESPACE, stage)
