@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,12 +38,19 @@ class Group:
         return ("rank", self.rank) if self.rank else ()
 
     def broadcast(self, value: T) -> T:
-        """Rank 0's value, in all of them; it is anything that can be pickled, and small."""
+        """Rank 0's value, in all of them: what JSON holds, and small.
+
+        Not as a pickle, as torch would send it: whoever reached the processes' port could run code by one.
+        """
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
-        return box[0]
+        text = json.dumps(value).encode() if self.rank == 0 else b""
+        length = torch.tensor(len(text))
+        dist.broadcast(length, src=0)
+        said = torch.tensor(list(text) if text else [0] * int(length), dtype=torch.uint8)
+        dist.broadcast(said, src=0)
+        received: T = json.loads(bytes(said.tolist()))
+        return received
 
     def any(self, fact: bool) -> bool:  # noqa: FBT001 - as the builtin
         """Whether it holds in any of them."""
@@ -51,13 +59,18 @@ class Group:
     def broadcast_tensors(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
         """Rank 0's tensors (on the CPU), in all of them."""
         shapes = self.broadcast(
-            {name: (tensor.shape, tensor.dtype) for name, tensor in (tensors or {}).items()}
+            {
+                name: (list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+                for name, tensor in (tensors or {}).items()
+            }
         )
         if self.size == 1:
             return tensors or {}
         received = {}
         for name, (shape, dtype) in shapes.items():
-            received[name] = tensors[name].contiguous() if tensors else torch.empty(shape, dtype=dtype)
+            received[name] = (
+                tensors[name].contiguous() if tensors else torch.empty(shape, dtype=getattr(torch, dtype))
+            )
             dist.broadcast(received[name], src=0)
         return received
 
