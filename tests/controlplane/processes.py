@@ -159,6 +159,8 @@ class ProcessNode:
         }
         if "nvidia.com/gpu" not in container["resources"].get("limits", {}):
             environment["CUDA_VISIBLE_DEVICES"] = ""
+        for source in container.get("envFrom", ()):
+            environment |= await self._secret(pod["metadata"]["namespace"], source["secretRef"]["name"])
         for name, value in said.items():
             environment[name] = await self._resolved(_moved(value, mounts))
         return environment
@@ -173,6 +175,10 @@ class ProcessNode:
                 return base64.b64decode((await self.api.get(path))["data"][key]).decode()
             case source:
                 return field_of(pod, source["fieldRef"]["fieldPath"])
+
+    async def _secret(self, namespace: str, name: str) -> dict[str, str]:
+        found = await self.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return {key: base64.b64decode(value).decode() for key, value in found.get("data", {}).items()}
 
     async def _resolved(self, value: str) -> str:
         """The loopback, where the value is the name of a pod: once its endpoint is in the Service, as with DNS."""
