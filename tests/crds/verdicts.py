@@ -1,6 +1,6 @@
 """What the manifest's models say of a spec, and where an API server that holds the CRD may say otherwise.
 
-The exceptions are those of docs/custom-resources.md; there are no others.
+The exceptions are those below; there are no others.
 """
 
 from __future__ import annotations

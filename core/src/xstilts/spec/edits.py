@@ -1,6 +1,6 @@
 """What an edit may change of an experiment that has begun: its grid only grows, and what decides results stays.
 
-The CRD holds the same rules, made from the names below; where they differ stands in docs/custom-resources.md.
+The CRD holds the same rules, made from the names below; where they differ stands in tests/crds/verdicts.py.
 """
 
 from __future__ import annotations
