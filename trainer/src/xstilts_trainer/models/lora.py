@@ -7,6 +7,7 @@ what the stage leaves is an ordinary checkpoint, and the next stage begins with 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Final
 
 from torch import nn
@@ -54,7 +55,10 @@ class Adapters:
 
     def merge(self) -> None:
         """Add what the adapters have learnt to the model's own weights, and take them out of it."""
-        self._tuner.merge_and_unload()
+        with warnings.catch_warnings():
+            # of mT5, whose config claims that they were tied: what is saved says what they are (text_to_text.save)
+            warnings.filterwarnings("ignore", "Input and output embeddings are no longer tied", UserWarning)
+            self._tuner.merge_and_unload()
 
 
 def _check_targets(model: PreTrainedModel, spec: Lora) -> None:
