@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class Installation:
         return str(pod["metadata"]["name"])
 
     def remove(self) -> None:
-        """Uninstall it and delete all that it had, experiments too."""
+        """Uninstall it and delete all that it had, experiments and what is in their stores too."""
         self.cluster.kubectl("delete", "transferexperiments", "--all", "--all-namespaces", "--wait=false")
         self.helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
         self.cluster.kubectl("delete", "namespace", SYSTEM, *self.namespaces, "--timeout=120s")
@@ -86,6 +87,8 @@ class Installation:
         self.cluster.kubectl("delete", "persistentvolume", *volumes)
         crds = ("transferexperiments.xstilts.dev", "transferstages.xstilts.dev")
         self.cluster.kubectl("delete", "customresourcedefinition", *crds)
+        for name in self.namespaces:
+            shutil.rmtree(store(name))
 
 
 def store(namespace: str) -> Path:
