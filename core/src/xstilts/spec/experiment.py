@@ -58,7 +58,7 @@ class StoreUse(Model):
     name: Name = "default"
     """On a cluster one of the administrator's stores; locally the name of a folder."""
     keep: Literal["All", "Intermediate", "Scores"] = "All"
-    """Intermediate drops target weights once evaluated, Scores those of intermediates too; All drops nothing."""
+    """What may go once it is evaluated: Intermediate gives up target weights, Scores those of intermediates too. Nothing goes by itself yet: see `xstilts gc`."""
 
 
 class ExperimentSpec(Model):
