@@ -330,7 +330,18 @@ def test_ctrl_c_deletes_the_pod(cluster: PlayedCluster, data: Path) -> None:
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
         ]
     }
-    command = [sys.executable, "-m", "xstilts", "put", "task", str(data), "--cluster"]
+    # what a shell starts in the background ignores Ctrl-C, and so would all that the tests start there
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "xstilts",
+        "put",
+        "task",
+        str(data),
+        "--cluster",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "it waits: Unschedulable: 0/1 nodes" not in process.stderr.readline():

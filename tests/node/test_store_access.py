@@ -125,7 +125,7 @@ def test_what_is_not_there_is_said_by_the_store_in_the_pod(person: Person, tmp_p
 
 def test_ctrl_c_in_the_middle_deletes_the_pod_and_puts_nothing(person: Person, data: Path) -> None:
     begun = subprocess.Popen(
-        person.command("put", "interrupted", data),
+        ["env", "--default-signal=INT", *person.command("put", "interrupted", data)],  # as from a terminal
         env=person.environment,
         stderr=subprocess.PIPE,
         text=True,
