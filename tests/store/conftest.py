@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from s3fs import S3FileSystem
 
 from xstilts.stage import Family, HubSource, Kind, PrepareModelSpec, Stage
 from xstilts.store.artifacts import Store
@@ -82,6 +83,7 @@ def s3_server(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             server.kill()
             server.wait()
+            S3FileSystem.clear_instance_cache()  # its clients: the next server has another address
 
 
 @pytest.fixture(autouse=True)
