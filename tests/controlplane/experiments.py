@@ -145,7 +145,10 @@ class Experiments:
             return await eventually(checked, within_s=within_s, every_s=0.2)
         except TimeoutError:
             found = await self.get(name)
-            raise TimeoutError(f"{name} after {within_s} s: {found.get('status')}") from None
+            jobs = {one["metadata"]["name"]: one.get("status", {}) for one in await self.jobs()}
+            pods = {one["metadata"]["name"]: one["status"].get("phase") for one in await self.pods()}
+            said = f"{found.get('status')}; pods: {pods}; Jobs: {jobs}"
+            raise TimeoutError(f"{name} after {within_s} s: {said}") from None
 
     async def ended(self, *names: str, within_s: float = 60) -> list[Object]:
         """The experiments, once they have all come to an end."""

@@ -179,7 +179,8 @@ class Player:
             except ApiException as error:
                 if error.status in {404, 409}:
                     return False
-                if error.status not in {429, 500, 502, 503, 504}:
+                # 403: an API server that has just started says so until its own caches are filled
+                if error.status not in {403, 429, 500, 502, 503, 504}:
                     raise
             except (aiohttp.ClientError, TimeoutError):
                 pass

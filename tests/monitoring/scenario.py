@@ -152,8 +152,9 @@ class _Scenario:
             return on if len(on) == len(REPORTS) else []
 
         pods = await eventually(all_run, within_s=120)
-        bundle = (await api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CA_CONFIG_MAP}"))["data"]
-        (folder / CA_KEY).write_text(bundle[CA_KEY])
+        bundle = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CA_CONFIG_MAP}"
+        await eventually(lambda: api.exists(bundle))
+        (folder / CA_KEY).write_text((await api.get(bundle))["data"][CA_KEY])
         for pod, (percent, left) in zip(pods, REPORTS, strict=True):
             name = pod["metadata"]["labels"]["xstilts.dev/stage"]
             bearer = folder / f"{name}.token"
