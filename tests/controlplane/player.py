@@ -123,7 +123,7 @@ class Player:
 
     async def _play(self, pod: Object) -> None:
         """Bind the pod, run it, and end it as the test decides."""
-        if not pod["spec"].get("nodeName") and not await self._persist(lambda: self._bind(pod)):
+        if not pod["spec"].get("nodeName") and not await self._bound(pod):
             return
         if not await self._write_status(pod, self._running(pod)):
             return
@@ -153,6 +153,29 @@ class Player:
         await self._persist(
             lambda: self.api.delete(_path(pod), gracePeriodSeconds=0, preconditions={"uid": uid})
         )
+
+    async def _bound(self, pod: Object) -> bool:
+        """Bind the pod to this node; False where it is gone. Where a reply was lost, it is bound already: 409."""
+        while not await self._persist(lambda: self._bind(pod)):
+            there = await self._read(pod)
+            if there is None or there["spec"].get("nodeName"):
+                return there is not None and there["spec"]["nodeName"] == self.node
+            await asyncio.sleep(0.1)
+        return True
+
+    async def _read(self, pod: Object) -> Object | None:
+        """The pod as it is now; None where it is gone or going."""
+        found: list[Object] = []
+
+        async def read() -> Object:
+            found.append(await self.api.get(_path(pod)))
+            return found[-1]
+
+        if not await self._persist(read):
+            return None
+        metadata = found[-1]["metadata"]
+        same = metadata["uid"] == pod["metadata"]["uid"] and "deletionTimestamp" not in metadata
+        return found[-1] if same else None
 
     async def _bind(self, pod: Object) -> Object:
         metadata = {name: pod["metadata"][name] for name in ("name", "namespace", "uid")}
