@@ -115,6 +115,23 @@ class Api(Protocol):
         """Server-side apply of an Event: the same name again replaces it."""
 
 
+class Caller(Protocol):
+    """One request to the API server, as `xstilts_operator.client.ClusterApi` makes it; raises ApiErrors."""
+
+    async def call(
+        self,
+        verb: str,
+        plural: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Object | None = None,
+        content: str = "application/json",
+    ) -> dict[str, Any]:
+        """The answer's JSON; `verb` and `plural` are for the count of calls."""
+
+
 def error_of(status: int, body: Mapping[str, Any], retry_after: str | None) -> ApiError:
     """The exception for an answer that is no success; `body` is the server's Status object."""
     message = str(body.get("message") or f"HTTP {status}")

@@ -1,20 +1,19 @@
 """The volume claims of stores, read one by one when an experiment is looked at.
 
 They are people's own, without our label, so no watch could be kept to them: a right to `get` the one that is named is all
-that is asked for. What is not known (that right is missing, the API server does not answer) is in nobody's way.
+that is asked for. Where that right is missing, nothing is known of claims, and that is in nobody's way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 from xstilts.spec import StoreUse
-from xstilts_operator.actions import Object, Resource
-from xstilts_operator.api import NotFound, Refused
+from xstilts_operator.actions import Resource
+from xstilts_operator.api import Caller, NotFound, Refused
 from xstilts_operator.cache import Cache
 from xstilts_operator.observe import Memory
 from xstilts_operator.routing import Key
@@ -28,27 +27,10 @@ BAD_SECONDS: Final = 10.0  # and another
 logger = logging.getLogger(__name__)
 
 
-class Reader(Protocol):
-    """One request to the API server, as `xstilts_operator.client.ClusterApi` makes it; raises ApiErrors."""
-
-    async def call(
-        self,
-        verb: str,
-        plural: str,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        *,
-        body: Object | None = None,
-        content: str = "application/json",
-    ) -> dict[str, Any]:
-        """The answer's JSON; `verb` and `plural` are for the count of calls."""
-
-
 class Claims:
     """What is known of the claims of the stores that experiments name."""
 
-    def __init__(self, api: Reader, cache: Cache, settings: Settings) -> None:
+    def __init__(self, api: Caller, cache: Cache, settings: Settings) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings

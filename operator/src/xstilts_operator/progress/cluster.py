@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
-from xstilts_operator.actions import Object, Resource
-from xstilts_operator.api import KINDS, ApiError, NotFound
+from xstilts_operator.actions import Resource
+from xstilts_operator.api import KINDS, ApiError, Caller, NotFound
 from xstilts_operator.cache import Cache
 from xstilts_operator.names import API_VERSION, MANAGED_BY, PROGRESS_MANAGER
 from xstilts_operator.progress.protocol import CA_CONFIG_MAP, CA_KEY, path
@@ -21,23 +21,6 @@ _APPLY: Final = "application/apply-patch+yaml"
 _QUERY: Final = {"fieldManager": PROGRESS_MANAGER, "force": "true"}
 
 logger = logging.getLogger(__name__)
-
-
-class Caller(Protocol):
-    """One request to the API server, as `xstilts_operator.client.ClusterApi` makes it; raises ApiErrors."""
-
-    async def call(
-        self,
-        verb: str,
-        plural: str,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        *,
-        body: Object | None = None,
-        content: str = "application/json",
-    ) -> dict[str, Any]:
-        """The answer's JSON; `verb` and `plural` are for the count of calls."""
 
 
 async def read_published(api: Caller) -> Published:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Final, Protocol
 
 from xstilts_operator.actions import Resource
-from xstilts_operator.api import ApiError
+from xstilts_operator.api import ApiError, Caller
 from xstilts_operator.cache import Cache
-from xstilts_operator.progress.cluster import Bundles, Caller, read_published, write_progress
+from xstilts_operator.progress.cluster import Bundles, read_published, write_progress
 from xstilts_operator.progress.protocol import PORT
 from xstilts_operator.progress.server import ProgressServer
 from xstilts_operator.progress.tls import Certificates, host_of, load, server_context
