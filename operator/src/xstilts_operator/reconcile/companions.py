@@ -31,13 +31,14 @@ def hindrance(experiment: ExperimentView, companion: Companion) -> str:
     return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}" if stuck else ""
 
 
-def made(scene: ExperimentScene, body: Object) -> tuple[Create, ...]:
-    """Its Job is made, once Kueue has let go of the one before it; () until then.
+def made(scene: ExperimentScene, body: Object) -> tuple[tuple[Create, ...], float | None]:
+    """Its Job is made, once Kueue has let go of the one before it; until then, in how many seconds to look again.
 
     Kueue knows the Workload of a Job by the Job's name alone: it would take the old one's for the new one's, until that
     is collected with its own Job.
     """
-    return () if body["metadata"]["name"] in scene.queued else (Create(Resource.JOB, body),)
+    held = body["metadata"]["name"] in scene.queued
+    return ((), LETS_GO_SECONDS) if held else ((Create(Resource.JOB, body),), None)
 
 
 def replaced(experiment: ExperimentView, companion: Companion) -> tuple[Delete, ...]:

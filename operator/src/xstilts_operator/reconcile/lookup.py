@@ -14,7 +14,6 @@ from xstilts_operator.names import companion_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.companions import (
-    LETS_GO_SECONDS,
     again_in,
     deletion,
     hindrance,
@@ -73,8 +72,7 @@ def look_up(
     if companion is None:
         asked = Asked(experiment.looked_up, before) if before else None
         body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue, asked)
-        begun = made(scene, body)
-        again = None if begun else LETS_GO_SECONDS
+        begun, again = made(scene, body)
         return Lookup(answered=False, actions=begun, message=question, again_in=again)
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:

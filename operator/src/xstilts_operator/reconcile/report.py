@@ -15,7 +15,6 @@ from xstilts_operator.jobs import report_job, report_name
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.companions import (
-    LETS_GO_SECONDS,
     again_in,
     deletion,
     hindrance,
@@ -95,8 +94,7 @@ def report(
             settings,
             experiment.queue,
         )
-        begun = made(scene, body)
-        again = None if begun else LETS_GO_SECONDS
+        begun, again = made(scene, body)
         return _running("the report is written", *begun, again=again, untold=_untold(ended, now))
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
