@@ -13,6 +13,7 @@ import yaml
 from crd.rules import EDIT_RULES, rule
 from crd.status import experiment_status, stage_spec, stage_status
 from crd.structural import Translation
+from made_files import differing
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "crds"
 GROUP: Final = "xstilts.dev"
@@ -24,14 +25,9 @@ Object = dict[str, Any]
 
 def main(*arguments: str) -> int:
     """Write the files, or with --check compare them; the exit status."""
-    differ = []
-    for name, text in files().items():
-        path = FOLDER / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            differ.append(name)
-            if "--check" not in arguments:
-                path.write_text(text, encoding="utf-8")
-    if "--check" in arguments and differ:
+    check = "--check" in arguments
+    differ = differing(FOLDER, files(), check=check)
+    if check and differ:
         print(f"crds/ must be what scripts/crds.py makes, differs in {', '.join(differ)}; run `make crds`")
         return 1
     return 0

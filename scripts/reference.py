@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from made_files import differing
+
 from docs import catalogue, codes, commands, metrics, notebook, resources, values
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -29,14 +31,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 def main(*arguments: str) -> int:
     """Write the pages, or with --check compare them; the exit status."""
-    differ = []
-    for name, text in pages().items():
-        path = FOLDER / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            differ.append(name)
-            if "--check" not in arguments:
-                path.write_text(text, encoding="utf-8")
-    if "--check" in arguments and differ:
+    check = "--check" in arguments
+    differ = differing(FOLDER, pages(), check=check)
+    if check and differ:
         print(
             f"docs/reference/ must be what scripts/reference.py makes, differs in {', '.join(differ)}; "
             "run .venv/bin/python scripts/reference.py"
