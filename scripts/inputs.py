@@ -21,7 +21,8 @@ from xstilts.spec import Experiment, load_experiment
 from xstilts.store import Store, store_root
 
 EXPERIMENTS: Final = tuple(
-    encoder.REPOSITORY / "examples" / name for name in ("xnli-small.yaml", "xnli-small-cpu.yaml")
+    encoder.REPOSITORY / "examples" / name
+    for name in ("xnli-small.yaml", "xnli-small-cpu.yaml", "e5-depth-xnli.yaml")
 )
 SLICES: Final = {
     "pawsx": "paws-x",
