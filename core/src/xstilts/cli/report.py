@@ -44,7 +44,7 @@ def report(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write the report: one HTML page that needs no network, and its tables as CSV, Markdown, LaTeX and Parquet.
+    """Write the report: one HTML page that needs no network, its tables as CSV, Markdown, LaTeX and Parquet, its charts as SVG.
 
     It is over the evaluations that the store holds; while some are missing, it says partial. It is written to
     results/NAME, as `xstilts run` does at its end. Of a cluster's experiment, --store names its store.

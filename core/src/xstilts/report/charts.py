@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.languages import language_name
-from xstilts.report.figures import Mark, Panel, Row, draw, legend, limits_of, shades
+from xstilts.report.figures import Drawing, Mark, Panel, Row, draw, legend, limits_of, shades
 from xstilts.results import Combination, Results, combinations
 from xstilts.results.measured import Measured
 from xstilts.results.robustness import LanguageDelta
@@ -20,12 +20,17 @@ from xstilts.spec.fields import BASELINE
 
 @dataclass(frozen=True)
 class Chart:
-    """A titled row of figures with one legend."""
+    """A titled row of figures, named each, on one axis."""
 
     title: str
-    legend: Markup
-    figures: tuple[tuple[str, Markup], ...]
+    series: tuple[str, ...]
+    figures: tuple[tuple[str, Drawing], ...]
     note: str = ""
+
+    @property
+    def legend(self) -> Markup:
+        """The series beside their marks, where there are several."""
+        return legend(self.series) if len(self.series) > 1 else Markup("")
 
 
 @dataclass(frozen=True)
@@ -243,7 +248,7 @@ def _chart(
         (name, draw(replace(panel, limits=limits), f"{prefix}-{number}"))
         for number, (name, panel) in enumerate(zip(names, panels, strict=True))
     )
-    return Chart(title, legend(series) if len(series) > 1 else Markup(""), figures, note)
+    return Chart(title, series, figures, note)
 
 
 def _label(code: str) -> str:

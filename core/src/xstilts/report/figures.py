@@ -80,8 +80,40 @@ def limits_of(rows: Sequence[Row], *, zero: bool) -> tuple[float, float]:
     return low - room, high + room
 
 
-def draw(panel: Panel, identifier: str) -> Markup:
-    """The panel as an SVG element; `identifier` must be unique on the page."""
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn panel. On a page it stands as an SVG element of its own; `body` is what is in it.
+
+    Attributes:
+        identifier: unique on the page.
+        title, description: what it is of and what it shows.
+        height: in user units; the width is WIDTH.
+        body: the marks, axis and labels.
+    """
+
+    identifier: str
+    title: str
+    description: str
+    height: int
+    body: Markup
+
+    def __html__(self) -> str:
+        """The SVG element."""
+        return Markup(
+            '<svg class="figure" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{id}-t {id}-d">'
+            '<title id="{id}-t">{title}</title><desc id="{id}-d">{description}</desc>{body}</svg>'
+        ).format(
+            width=WIDTH,
+            height=self.height,
+            id=self.identifier,
+            title=self.title,
+            description=self.description,
+            body=self.body,
+        )
+
+
+def draw(panel: Panel, identifier: str) -> Drawing:
+    """Draw the panel; `identifier` must be unique on the page."""
     limits = panel.limits or limits_of(panel.rows, zero=panel.zero)
     heights = [_height(panel, row) for row in panel.rows]
     bottom = TOP + sum(heights)
@@ -92,25 +124,14 @@ def draw(panel: Panel, identifier: str) -> Markup:
         parts += _row(panel, row, top, height, scale)
         top += height
     parts += _reference(panel, scale, bottom)
-    body = Markup("").join(parts)
-    return Markup(
-        '<svg class="figure" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{id}-t {id}-d">'
-        '<title id="{id}-t">{title}</title><desc id="{id}-d">{description}</desc>{body}</svg>'
-    ).format(
-        width=WIDTH,
-        height=round(bottom + 4),
-        id=identifier,
-        title=panel.title,
-        description=panel.description,
-        body=body,
-    )
+    return Drawing(identifier, panel.title, panel.description, round(bottom + 4), Markup("").join(parts))
 
 
 def legend(series: Sequence[str]) -> Markup:
     """The names of the series beside their marks."""
     items = [
         Markup('<li><svg class="key" viewBox="0 0 14 14" aria-hidden="true">{mark}</svg>{name}</li>').format(
-            mark=_shape(index, 7, 7, hollow=False), name=name
+            mark=shape(index, 7, 7), name=name
         )
         for index, name in enumerate(series)
     ]
@@ -182,10 +203,11 @@ def _mark(panel: Panel, mark: Mark, place: float, scale: _Scale) -> Iterator[Mar
             round(place, 1),
         )
     if not panel.bars:
-        yield _shape(mark.series, scale(mark.value), round(place, 1), hollow=mark.hollow)
+        yield shape(mark.series, scale(mark.value), round(place, 1), hollow=mark.hollow)
 
 
-def _shape(series: int, x: float, y: float, *, hollow: bool) -> Markup:
+def shape(series: int, x: float, y: float, *, hollow: bool = False) -> Markup:
+    """The mark of a series, with its middle at (x, y)."""
     style = f"mark s{series % SHAPES}" + (" hollow" if hollow else "")
     match series % SHAPES:
         case 0:

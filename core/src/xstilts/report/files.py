@@ -11,6 +11,7 @@ from xstilts.plan import Plan
 from xstilts.report.contents import Contents, contents
 from xstilts.report.page import render
 from xstilts.report.parquet import Value, to_parquet
+from xstilts.report.pictures import pictures
 from xstilts.report.provenance import collect
 from xstilts.results import Results
 from xstilts.results.text import table_to_csv, to_csv, to_json, to_latex, to_markdown
@@ -88,6 +89,7 @@ def report_files(
     }
     return {
         PAGE: render(made, collect(plan, store, titles=titles, ran=ran)),
+        "answer.md": _answer(made),
         "results.csv": to_csv(results),
         "results.json": to_json(results, made.primary),
         "results.parquet": to_parquet([asdict(row) for row in results.rows], _SCORES),
@@ -96,7 +98,16 @@ def report_files(
         "tables.md": "\n".join(map(to_markdown, tables)),
         "tables.tex": "\n".join(map(to_latex, tables)),
         **{f"{name}.csv": table_to_csv(table) for name, table in named.items()},
+        **pictures(made),
     }
+
+
+def _answer(made: Contents) -> str:
+    """The sentences that the page begins with, and how far they reach, as Markdown."""
+    limits = "".join(f"- {limit}\n" for limit in made.answer.limits)
+    return (
+        "\n\n".join(made.answer.sentences) + "\n" + (f"\nHow far it reaches:\n\n{limits}" if limits else "")
+    )
 
 
 def _primary(made: Contents) -> list[dict[str, Value]]:
