@@ -81,7 +81,8 @@ def same_gradients(ours: nn.Module, theirs: nn.Module, parts: dict[str, str], en
         for kind in ("weight", "bias"):
             if (theirs_parameter := others.get(f"{other}.{kind}")) is not None:
                 close(ours.get_parameter(f"{own}.{kind}".lstrip(".")).grad, theirs_parameter.grad)
-                assert theirs_parameter.grad.any()
+                # a bias that all choices share cancels: its gradient is rounding, which may be none
+                assert theirs_parameter.grad.any() or kind == "bias"
 
 
 def check(theirs: nn.Module, task_type: TaskType, parts: dict[str, str], batch: dict[str, Tensor]) -> None:
