@@ -179,6 +179,13 @@ class ContinuedPretraining(Model):
     masked: str = "0.15"  # decimal: the part of the tokens that is to be predicted
 
 
+class Precision(StrEnum):
+    """The numbers in which matrix products are computed; weights are fp32 in any case."""
+
+    FP32 = "FP32"
+    BF16 = "BF16"
+
+
 class Hyperparameters(Model):
     """Resolved: nothing is left to a default that could change. Decimals are strings, in canonical spelling."""
 
@@ -194,6 +201,7 @@ class Hyperparameters(Model):
     adam_epsilon: str = "1e-8"
     max_grad_norm: str = "1"
     dropout: str | None = None  # None: as the checkpoint's config says
+    precision: Precision | None = None  # None: as the device is best at
     doc_stride: int = 128  # span QA
     max_query_length: int = 64
     max_answer_length: int = 30

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from xstilts.model import Model
 from xstilts.spec.fields import LearningRate, Name, RatioOrZero, TaskName, refuse, unique
-from xstilts.stage import Family
+from xstilts.stage import Family, Precision
 
 
 class Override(Model):
@@ -30,6 +30,8 @@ class Override(Model):
     """Of weights, not of biases and norms."""
     optimizer: Literal["AdamW", "Adafactor"] | None = None
     """The optimiser."""
+    precision: Precision | None = None
+    """The numbers in which matrix products are computed; left out, BF16 on a GPU that has it and FP32 on a CPU."""
 
 
 class Sweep(Model):

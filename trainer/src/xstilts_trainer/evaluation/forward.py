@@ -17,6 +17,7 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.span import SpanFeature, SpanPrediction, predict_answers
 from xstilts_trainer.evaluation.inference import Output
 from xstilts_trainer.models.encoder_model import EncoderModel
+from xstilts_trainer.precision import computed_in, precision_of
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ class Forward:
         lengths = np.array([len(feature) for feature in features], dtype=np.int64)
         batches = evaluation_batches(lengths, self.hyperparameters.batch_size)
         outputs = []
+        precision = precision_of(self.hyperparameters)
         for indices in batches:
             batch = self.prepare(collate([features[index] for index in indices], self.pieces))
-            logits = self.model.logits(head, batch)
+            with computed_in(precision):
+                logits = self.model.logits(head, batch)
             said = logits.argmax(-1) if type_ is TaskType.TAGGING else logits
             outputs.append(list(said.cpu().numpy()))
             self.on_batch(len(indices))

@@ -23,6 +23,7 @@ from xstilts_trainer.data.texts import ChoicesFeature, WordsFeature
 from xstilts_trainer.evaluation.generate import FreeChoice, TagChoice, generate
 from xstilts_trainer.evaluation.inference import Output
 from xstilts_trainer.models.text_to_text import TextToText
+from xstilts_trainer.precision import computed_in, precision_of
 
 MENTION_PIECES = 2  # at most so many generated for each piece of the sentence
 
@@ -78,9 +79,11 @@ class TextInference:
         lengths = np.array([len(feature) for feature in features], dtype=np.int64)
         batches = evaluation_batches(lengths, self._recipe.batch_size)
         outputs = []
+        precision = precision_of(self._recipe)
         for indices in batches:
             chosen = [features[index] for index in indices]
-            outputs.append(ask(self._prepare(collate(chosen, self._pieces)), chosen))
+            with computed_in(precision):
+                outputs.append(ask(self._prepare(collate(chosen, self._pieces)), chosen))
             self._on_batch(len(indices))
         return in_order(batches, outputs)
 

@@ -14,6 +14,7 @@ from xstilts_trainer.models.heads import Head
 from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
 from xstilts_trainer.models.pooling import Encoded
 from xstilts_trainer.models.task_model import Batch, TaskModel
+from xstilts_trainer.precision import in_fp32
 
 
 class EncoderModel(TaskModel):
@@ -39,7 +40,9 @@ class EncoderModel(TaskModel):
         """
         shape = batch["input_ids"].shape[:-1]
         flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
-        logits: Tensor = self.heads[task](encode(self.backbone, flat))
+        encoded = encode(self.backbone, flat)
+        with in_fp32():  # a head costs nothing, and rounded logits would tie
+            logits: Tensor = self.heads[task](encoded)
         return logits.view(*shape, *logits.shape[1:])
 
     def loss(self, task: str, batch: Batch) -> Tensor:
@@ -70,10 +73,11 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def encode(backbone: Backbone, inputs: Batch) -> Encoded:
     """Run the encoder on [N, T] inputs; token types go only to an encoder that has more than one."""
     outputs = backbone.encoder(**_taken(backbone, inputs))
+    pooled = getattr(outputs, "pooler_output", None)
     return Encoded(
-        hidden=outputs.last_hidden_state,
+        hidden=outputs.last_hidden_state.float(),
         mask=inputs["attention_mask"],
-        pooled=getattr(outputs, "pooler_output", None),
+        pooled=None if pooled is None else pooled.float(),
     )
 
 

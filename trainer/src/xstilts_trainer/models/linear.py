@@ -1,4 +1,4 @@
-"""Linear layers whose matrix products oneDNN computes, in fp32 on a CPU.
+"""Linear layers whose matrix products oneDNN computes, in fp32 on a CPU (of bf16, torch's own are oneDNN's).
 
 torch gives fp32 matrix products to MKL, which takes AVX-512 on Intel's processors alone: on AMD's, oneDNN, which torch carries
 too, is more than twice as fast, forward and backward, and three quarters of a training step are such products. torch
@@ -33,7 +33,7 @@ def use_onednn(model: nn.Module) -> None:
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Inputs [..., I] times weight [O, I], transposed, plus bias [O]: [..., O]."""
-    if not _is_served(inputs) or not _is_served(weight):
+    if torch.is_autocast_enabled("cpu") or not _is_served(inputs) or not _is_served(weight):
         return functional.linear(inputs, weight, bias)
     outputs: Tensor = _Linear.apply(inputs, weight, bias)
     return outputs

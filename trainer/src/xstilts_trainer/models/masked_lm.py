@@ -61,7 +61,7 @@ class MaskedLM(nn.Module):
         hidden = encode(self.backbone, batch).hidden
         embeddings = self.encoder.get_input_embeddings().weight
         logits: Tensor = self.head(hidden[batch["labels"] != IGNORED], embeddings)
-        return logits
+        return logits.float()
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean cross-entropy over the masked positions; 0 for a batch without any."""

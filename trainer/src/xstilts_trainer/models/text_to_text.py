@@ -106,7 +106,7 @@ class TextToText(TaskModel):
     def logits(self, hidden: Tensor) -> Tensor:
         """[…, H] -> […, V]."""
         logits: Tensor = self.seq2seq.get_output_embeddings()(hidden)
-        return logits
+        return logits.float()
 
     def score(self, batch: Batch, targets: Sequence[Tensor]) -> Tensor:
         """The log-probability [B, L] of each of L whole answers [A], their ends included."""

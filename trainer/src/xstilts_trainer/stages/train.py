@@ -13,6 +13,7 @@ from xstilts.stage import Stage, TrainSpec
 from xstilts.store import Store
 from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.predict import mean_score, predict
+from xstilts_trainer.precision import NAMES, precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.stages.forms import Training, open_training
 from xstilts_trainer.stages.sources import DEV, fetch_sources
@@ -40,6 +41,7 @@ def train(
         KeyboardInterrupt: asked to end; a checkpoint is saved.
     """
     sources = fetch_sources(stage, spec, store)
+    precision = NAMES[precision_of(spec.hyperparameters)]
     training = open_training(spec, sources)
     tasks = Feed(spec, training.sets, training.features.pieces, training.prepare)
     trained, feed = training.with_text(tasks)
@@ -54,6 +56,7 @@ def train(
         settings={  # a table cut on a CPU does not fit the whole one of a GPU
             **describe_environment()["versions"],
             "device": device().type,
+            "precision": precision,
             "embeddingRows": training.embedding_rows,
             "processes": group.size,
         },
@@ -81,7 +84,12 @@ def train(
     _write_json(folder / "training.json", record)
     # a continued run keeps its checkpoint's threads
     hardware = {**describe_hardware(torch.get_num_threads(), group.size), "processes": group.size}
-    return {"seed": spec.seed, "hardware": hardware, "sources": dict(sources.digests)}
+    return {
+        "seed": spec.seed,
+        "hardware": hardware,
+        "precision": precision,
+        "sources": dict(sources.digests),
+    }
 
 
 def _validator(training: Training) -> Validate:

@@ -14,10 +14,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from xstilts.stage import Precision
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.environment import device
 from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.task_model import TaskModel
+from xstilts_trainer.precision import computed_in
 from xstilts_trainer.ranks import RANK
 
 T = TypeVar("T")
@@ -74,9 +76,9 @@ class Group:
             dist.broadcast(received[name], src=0)
         return received
 
-    def loss(self, model: TaskModel) -> GroupLoss:
+    def loss(self, model: TaskModel, precision: Precision) -> GroupLoss:
         """What computes the loss of a batch, and in its backward pass the gradients of the whole group."""
-        return GroupLoss(model, self)
+        return GroupLoss(model, self, precision)
 
     def sum(self, value: float) -> float:
         """The sum of all processes' values, the same in each."""
@@ -90,9 +92,10 @@ class Group:
 class GroupLoss:
     """The mean loss of a batch over its labels, whichever process holds their rows."""
 
-    def __init__(self, model: TaskModel, group: Group) -> None:
+    def __init__(self, model: TaskModel, group: Group, precision: Precision) -> None:
         self._model = model
         self._group = group
+        self._precision = precision
         self._wrapped: nn.Module = _Forward(model)
         if group.size > 1:
             # heads of the other tasks get no gradient in a step
@@ -101,14 +104,16 @@ class GroupLoss:
     def backward(self, task: str, batch: Batch) -> float:
         """Compute loss and gradients of a whole batch; returns the loss, the same in all processes."""
         if self._group.size == 1:
-            loss = self._model.loss(task, batch)
+            with computed_in(self._precision):
+                loss = self._model.loss(task, batch)
             value = loss.item()
             loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
             return value
         share, mine = self._share(batch)
         terms = label_count(share) if mine else 0
         total = self._group.sum(terms)
-        loss = self._wrapped(task, share)
+        with computed_in(self._precision):
+            loss = self._wrapped(task, share)
         # the wrapper takes the mean over processes: undone, and weighted by the labels of each
         (loss * (terms * self._group.size / max(total, 1))).backward()
         return self._group.sum(loss.item() * terms) / max(total, 1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from xstilts.errors import DataError, UserError
 from xstilts.stage import Hyperparameters
 from xstilts_trainer.models.task_model import TaskModel
+from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from xstilts_trainer.training.feed import Feed, StepBatch
@@ -103,7 +104,7 @@ class Trainer:
         self._settings = dict(settings)
         self._progress = progress
         self._group = group
-        self._loss = group.loss(model)
+        self._loss = group.loss(model, precision_of(hyperparameters))
         self._optimiser = make_optimiser(model, hyperparameters)
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._saved = time.monotonic()
