@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xstilts.plan import Cell, plan
+from xstilts.plan import Cell, plan, report_stage
 from xstilts.stage import Kind
 
 
@@ -64,6 +64,17 @@ def test_a_sweep_trains_once_a_rate_and_hands_all_on(make):
     assert {role for role in training.parents if role.startswith("model")} == candidates
     untrained = planned.by_key[planned.evaluate_key(Cell("small", "none", "tatoeba", 1))].stage
     assert set(untrained.spec["inputs"]) >= {"model"}
+
+
+def test_the_report_of_a_sweep_has_a_key_of_its_own_and_no_other_key_changes(make):
+    plain, swept = plan(make()), plan(make(training=SWEEP))
+    (of_plain,), (of_swept,) = (one.of_kind(Kind.REPORT) for one in (plain, swept))
+    assert "rates" not in of_plain.stage.spec
+    assert of_swept.stage.spec["rates"] is True
+    assert (plain.swept, swept.swept) == (False, True)
+    parents = of_swept.stage.parents.values()
+    assert of_swept.stage == report_stage(parents, swept=True)
+    assert of_swept.key != report_stage(parents).key
 
 
 def test_the_order_of_a_sweep_decides_no_key(make):

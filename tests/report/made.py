@@ -6,7 +6,7 @@ import numpy as np
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.rows import Answers, IntermediateTraits
+from xstilts.results.rows import Answers, ChosenRate, IntermediateTraits
 from xstilts.stage import Family
 from xstilts.task import Metric
 
@@ -15,7 +15,7 @@ NAMES = ("none", "mnli", "squad", "mnli-mlm")
 
 
 def results() -> Results:
-    """Two models, three seeds, answers, relations, a collapsed seed, something missing."""
+    """Two models, three seeds, answers, relations, a collapsed seed, swept rates, something missing."""
     draw = np.random.default_rng(0)
     answers, rows = {}, []
     for model in ("mt5-base", "mt5-large"):
@@ -57,5 +57,13 @@ def results() -> Results:
             "squad": IntermediateTraits(("squad",)),
             "mnli-mlm": IntermediateTraits(("mnli",), "continued MLM"),
         },
+        rates=tuple(
+            ChosenRate(
+                model, name, "target", ("xnli",), seed, "5e-4", {"5e-4": 71.5, "0.001": 71.0, "0.003": 60.0}
+            )
+            for model in ("mt5-base", "mt5-large")
+            for name in NAMES
+            for seed in (1, 2, 3)
+        ),
         pretrained={"mt5-base": "google/mt5-base", "mt5-large": "google/mt5-large"},
     )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
+import pyarrow.parquet
 import pytest
 
 from xstilts.catalogue import CATALOGUE, INTERMEDIATES
 from xstilts.catalogue.published import PUBLISHED
+from xstilts.plan import plan
+from xstilts.report import report_files
 from xstilts.report.contents import contents
 from xstilts.report.published import comparable
 from xstilts.report.tables import report_tables
 from xstilts.results import Results, ScoreRow
 from xstilts.results.measured import Measured
-from xstilts.results.rows import IntermediateTraits
-from xstilts.spec import Analysis
+from xstilts.results.rows import ChosenRate, IntermediateTraits
+from xstilts.spec import Analysis, parse_experiment
 from xstilts.stage import Family
+from xstilts.store import Store
 from xstilts.task import Metric
 
 
@@ -89,3 +94,51 @@ def test_results_without_none_have_a_report_too():
     assert not found.heatmaps
     assert not found.forests
     assert found.bars
+
+
+@pytest.fixture
+def make_files(tmp_path):
+    """The files of a report over some results, of whose stages the store holds none."""
+    manifest = f"""
+apiVersion: xstilts.dev/v1alpha1
+kind: TransferExperiment
+metadata: {{name: made}}
+spec:
+  models: [{{name: ours, pretrained: "store://ours@sha256:{"a" * 64}", family: MT5}}]
+  targets: [{{task: xnli}}]
+  seeds: [1]
+"""
+    planned = plan(parse_experiment(manifest, source="made.yaml"))
+    store = Store.open(str(tmp_path), planned.namespace)
+    titles = {one.key: one.key for one in planned.stages}
+    return lambda made: report_files(made, planned, store, analysis=Analysis(), titles=titles)
+
+
+RATES = tuple(
+    ChosenRate("ours", "none", "target", ("xnli",), seed, "1e-5", {"1e-5": 72.0 + seed, "3e-5": 70.0})
+    for seed in (1, 2)
+)
+
+
+def test_chosen_rates_have_a_table_and_files_of_their_own(make_files):
+    files = make_files(results(rates=RATES))
+    assert "Chosen learning rates" in files["report.html"]
+    assert "2 of 2 learning rates that sweeps chose are the smallest or the largest" in files["answer.md"]
+    assert files["rates.csv"].splitlines()[1] == (
+        "ours,none,xnli,target,1,1e-5,73.00,3e-5,70.00,1e-5 3e-5,smallest"
+    )
+    assert "made: chosen learning rates" in files["tables.md"]
+    assert "smallest" in files["tables.tex"]
+    rows = pyarrow.parquet.read_table(io.BytesIO(files["rates.parquet"])).to_pylist()
+    assert [(row["seed"], row["learning_rate"], row["dev"], row["chosen"]) for row in rows] == [
+        (1, "1e-5", 73.0, True),
+        (1, "3e-5", 70.0, False),
+        (2, "1e-5", 74.0, True),
+        (2, "3e-5", 70.0, False),
+    ]
+
+
+def test_without_a_sweep_no_rates_are_spoken_of(make_files):
+    files = make_files(results())
+    assert not {"rates.csv", "rates.parquet"} & files.keys()
+    assert "learning rate" not in files["report.html"] + files["answer.md"] + files["tables.md"]

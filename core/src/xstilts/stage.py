@@ -268,10 +268,12 @@ class EvaluateSpec(Model):
 class ReportSpec(Model):
     """The tables and the page over some evaluations: its parents are those, in roles `evaluate.0` and up.
 
-    `version` grows with what a report holds, so that one of an older version is not taken for it. Names stand in no spec: what the page calls its rows comes from the plan's cells.
+    `version` grows with what a report holds, so that one of an older version is not taken for it; `rates` is true where
+    it also holds what sweeps have chosen. Names stand in no spec: what the page calls its rows comes from the plan's cells.
     """
 
     version: int = 2
+    rates: Literal[True] | None = None  # None: no sweep, and the key of a report that knows of none
 
 
 class Stage(Model):

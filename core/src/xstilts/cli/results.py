@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,14 +21,16 @@ from xstilts.cli.places import (
     Target,
     Where,
 )
+from xstilts.loading import Loaded
 from xstilts.results import summary_table
 from xstilts.results.intervals import interval_table
 from xstilts.results.pivot import pivot_tables
-from xstilts.results.primary import primary
+from xstilts.results.primary import PrimaryRow, primary
 from xstilts.results.primary_table import primary_table
+from xstilts.results.rates_table import rates_table
 from xstilts.results.table import Table
 from xstilts.results.terminal import show
-from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
+from xstilts.results.text import rates_to_csv, to_csv, to_json, to_latex, to_markdown
 
 
 class Format(StrEnum):
@@ -48,6 +51,9 @@ def results(
         bool, typer.Option("--pivot", help="A row a language, a column an intermediate.")
     ] = False,
     ci: Annotated[bool, typer.Option("--ci", help="95 % intervals over seeds, instead of ±.")] = False,
+    rates: Annotated[
+        bool, typer.Option("--rates", help="The learning rates that sweeps have chosen, instead of scores.")
+    ] = False,
     store: StoreOption = None,
     cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
@@ -58,9 +64,9 @@ def results(
     """Show an experiment's results, as far as its evaluations are done.
 
     The table has a row a model, intermediate and target, over languages and seeds; `-o csv` has every single number,
-    and `-o json` both. A second table has the primary answer that the file fixes (spec.analysis), where items are right
+    and `-o json` both, and what sweeps have chosen. A second table has the primary answer that the file fixes (spec.analysis), where items are right
     or wrong. While evaluations are missing, the title says partial and the notes name them. Those of a cluster come
-    from its stages' statuses, without the primary answer; with --store they come from its store, with it.
+    from its stages' statuses, without the primary answer and the rates; with --store they come from its store, with both.
 
     \b
     Examples:
@@ -71,12 +77,24 @@ def results(
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
     found, analysis = loaded.results, loaded.experiment.spec.analysis
     answer = primary(found, analysis)
-    if pivot:
+    if rates and not found.rates:
+        typer.echo(_no_rates(loaded), err=True)
+    if rates:
+        tables = [rates_table(found)] if found.rates else []
+    elif pivot:
         tables = pivot_tables(found, ci=ci)
     else:
-        tables = [interval_table(found) if ci else summary_table(found)]
-        if answer:
-            tables.append(primary_table(answer, found, analysis))
+        tables = [
+            interval_table(found) if ci else summary_table(found),
+            *([primary_table(answer, found, analysis)] if answer else []),
+        ]
+    _print(output, tables, loaded, answer, rates=rates)
+
+
+def _print(
+    output: Format, tables: Sequence[Table], loaded: Loaded, answer: Sequence[PrimaryRow], *, rates: bool
+) -> None:
+    found = loaded.results
     match output:
         case Format.TABLE:
             for table in tables:
@@ -84,11 +102,20 @@ def results(
         case Format.JSON:
             typer.echo(to_json(found, answer), nl=False)
         case Format.CSV:
-            typer.echo(to_csv(found), nl=False)
+            typer.echo(rates_to_csv(found) if rates else to_csv(found), nl=False)
         case Format.MARKDOWN:
             typer.echo("\n".join(map(to_markdown, tables)), nl=False)
         case Format.LATEX:
             typer.echo("\n".join(map(to_latex, tables)), nl=False)
+
+
+def _no_rates(loaded: Loaded) -> str:
+    """Why there are no chosen rates, and what to do."""
+    if not loaded.experiment.spec.training.sweeps:
+        return "no rates: the experiment has no sweep (spec.training.sweep), so each training has one learning rate"
+    if loaded.store is None:
+        return f"no rates: --store must name the experiment's store, since {loaded.place} does not hold them"
+    return "no rates yet: nothing that begins from a sweep is done"
 
 
 def print_table(table: Table) -> None:

@@ -33,7 +33,7 @@ def write_report(ended: Ended, store: Store, folder: Path) -> Path:
         ran=ended.seconds.keys(),
     )
     done = [one.key for one in ended.plan.of_kind(Kind.EVALUATE) if ended.states.get(one.key) in GOOD]
-    stage = report_stage(done)
+    stage = report_stage(done, swept=ended.plan.swept)
     if done and store.lookup(stage.key) is None:
         with store.write(stage, {"versions": {"xstilts": version("xstilts")}}) as draft:
             write_files(files, draft.path)

@@ -48,7 +48,7 @@ def plan(experiment: Experiment, mark: str | None = None) -> Plan:
         for intermediate in grid.resolved.intermediates:
             for seed in experiment.spec.seeds:
                 grid.grow(model, intermediate, seed)
-    grid.add(report_stage(grid.evaluations.values()), grid.evaluations)
+    grid.add(report_stage(grid.evaluations.values(), swept=bool(grid.swept)), grid.evaluations)
     return Plan(
         name=experiment.metadata.name,
         namespace=experiment.metadata.namespace or "default",
@@ -58,10 +58,13 @@ def plan(experiment: Experiment, mark: str | None = None) -> Plan:
     )
 
 
-def report_stage(evaluations: Iterable[str]) -> Stage:
-    """The report over some evaluate stages, given by their keys: all of a plan's, or those that succeeded."""
+def report_stage(evaluations: Iterable[str], *, swept: bool = False) -> Stage:
+    """The report over some evaluate stages, given by their keys: all of a plan's, or those that succeeded.
+
+    `swept` says whether the plan has a sweep, whose choices the report then holds.
+    """
     parents = {f"evaluate.{index}": key for index, key in enumerate(sorted(set(evaluations)))}
-    return Stage.of(Kind.REPORT, ReportSpec(), parents)
+    return Stage.of(Kind.REPORT, ReportSpec(rates=swept or None), parents)
 
 
 class _Grid:

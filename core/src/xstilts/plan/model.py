@@ -93,6 +93,11 @@ class Plan:
         """The stages of a kind, in the plan's order."""
         return tuple(planned for planned in self.stages if planned.stage.kind is kind)
 
+    @property
+    def swept(self) -> bool:
+        """Whether any training is one of a sweep."""
+        return any(planned.swept for planned in self.stages)
+
     @cached_property
     def counts(self) -> Mapping[str, int]:
         """How many stages there are of each group: prepare, train intermediate, train target, evaluate, report."""

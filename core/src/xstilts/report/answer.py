@@ -10,7 +10,7 @@ from xstilts.results.measured import Measured
 from xstilts.results.primary import Cells, PrimaryRow, unanswered
 from xstilts.results.primary_table import collapse_notes
 from xstilts.results.table import OF_E5
-from xstilts.results.words import cell_relation, p_value, plural, span
+from xstilts.results.words import cell_relation, edge_words, p_value, plural, span
 from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
 from xstilts.stage import Family
@@ -128,6 +128,8 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
         yield f"A true difference smaller than {sizes} points would more often than one time in five not have been found."
     yield from _without_flagged(rows, whole, results)
     yield from collapse_notes(Measured(results))
+    if edge := edge_words(results):
+        yield edge
     if Family.E5 in results.models.values():
         yield OF_E5
     targets = list(dict.fromkeys(row.target for row in whole))

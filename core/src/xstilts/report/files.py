@@ -14,6 +14,7 @@ from xstilts.report.parquet import Value, to_parquet
 from xstilts.report.pictures import pictures
 from xstilts.report.provenance import collect
 from xstilts.results import Results
+from xstilts.results.rates import RATE_COLUMNS, tried_rates
 from xstilts.results.text import table_to_csv, to_csv, to_json, to_latex, to_markdown
 from xstilts.spec import Analysis
 from xstilts.statistics import Interval
@@ -95,6 +96,7 @@ def report_files(
         "results.parquet": to_parquet([asdict(row) for row in results.rows], _SCORES),
         "primary.parquet": to_parquet(_primary(made), _PRIMARY),
         "deltas.parquet": to_parquet(_deltas(made), _DELTAS),
+        **({"rates.parquet": to_parquet(tried_rates(results), RATE_COLUMNS)} if results.rates else {}),
         "tables.md": "\n".join(map(to_markdown, tables)),
         "tables.tex": "\n".join(map(to_latex, tables)),
         **{f"{name}.csv": table_to_csv(table) for name, table in named.items()},

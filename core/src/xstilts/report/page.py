@@ -28,6 +28,7 @@ HEADINGS = {
     "robustness": "Robustness over languages",
     "groups": "By script and resources",
     "languages": "Deltas by language",
+    "rates": "Chosen learning rates",
     "published": "Published scores",
 }  # of the tables beside that of scores and the primary answer
 

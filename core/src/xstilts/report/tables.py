@@ -10,6 +10,7 @@ from xstilts.report.cells import covers, described, ends, estimate, named, plain
 from xstilts.report.published import comparable, published_table
 from xstilts.results import Results
 from xstilts.results.measured import Measured
+from xstilts.results.rates_table import rates_table
 from xstilts.results.robustness import (
     BOTTOM,
     GroupDelta,
@@ -52,6 +53,7 @@ def report_tables(measured: Measured) -> dict[str, Table]:
         "robustness": robustness_table(results, robustness(measured)),
         "groups": group_table(results, group_deltas(measured)),
         "languages": language_table(results, language_deltas(measured)),
+        "rates": rates_table(results),
         "published": published_table(results, comparable(results)),
     }
     return {name: table for name, table in made.items() if table.rows}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.overlap import Relation, relation
 from xstilts.plan import Plan
+from xstilts.results.rates import chosen_rates
 from xstilts.results.rows import Answers, Evaluation, IntermediateTraits, Results, ScoreRow
 from xstilts.spec import Experiment
 from xstilts.spec.intermediates import IntermediateSpec
@@ -71,7 +72,8 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
     Raises:
         StoreError: an artifact is damaged; it has been set aside.
     """
-    return results_of(experiment, plan, _from_store(plan, store))
+    results = results_of(experiment, plan, _from_store(plan, store))
+    return replace(results, rates=chosen_rates(plan, store))
 
 
 def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers]) -> Results:

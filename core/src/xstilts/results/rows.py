@@ -56,6 +56,38 @@ class IntermediateTraits:
 
 
 @dataclass(frozen=True)
+class ChosenRate:
+    """What the sweep of one training came to.
+
+    Attributes:
+        model, intermediate, seed: of the training, by their names.
+        phase: `intermediate` or `target`.
+        tasks: what it trains on.
+        learning_rate: the one that was chosen.
+        dev: every rate that was tried, the smallest first, with its score in percent on English dev.
+    """
+
+    model: str
+    intermediate: str
+    phase: str
+    tasks: tuple[str, ...]
+    seed: int
+    learning_rate: str
+    dev: Mapping[str, float]
+
+    @property
+    def runner_up(self) -> str:
+        """The best of the rates that were not chosen; of equals the smallest."""
+        return max((rate for rate in self.dev if rate != self.learning_rate), key=lambda rate: self.dev[rate])
+
+    @property
+    def edge(self) -> str:
+        """`smallest` or `largest`, where the rate is that of all that were tried; else nothing."""
+        tried = list(self.dev)
+        return {tried[0]: "smallest", tried[-1]: "largest"}.get(self.learning_rate, "")
+
+
+@dataclass(frozen=True)
 class Results:
     """All that an experiment's evaluations have given so far.
 
@@ -73,6 +105,7 @@ class Results:
         traits: of the intermediates, without `none`.
         dev: evaluation -> the score, in percent, on English dev that its checkpoint was kept for; where it is known.
         pretrained: the hub ids, or what else the models are named by in the file, by the models' names.
+        rates: what sweeps have come to, model by model and intermediate by intermediate; only a store knows it.
         from_files: the targets whose rows, or the rows that they train on, the experiment brings itself.
     """
 
@@ -90,6 +123,7 @@ class Results:
     dev: Mapping[Evaluation, float] = field(default_factory=dict)
     pretrained: Mapping[str, str] = field(default_factory=dict)
     from_files: tuple[str, ...] = ()
+    rates: tuple[ChosenRate, ...] = ()
 
     @property
     def partial(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from xstilts.catalogue import CATALOGUE
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.rows import Results
-from xstilts.results.words import ABSENT, RELATION_MEANING, relation_words
+from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, relation_words
 from xstilts.stage import Family
 
 __all__ = [
@@ -147,6 +147,8 @@ def notes(results: Results) -> list[str]:
         for name in results.targets
         if name in CATALOGUE and CATALOGUE[name].evaluates != "test"
     ]
+    if edge := edge_words(results):
+        said.append(edge)
     if results.partial:
         said.append(_missing(list(map(str, results.missing))))
     return said

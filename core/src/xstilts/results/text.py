@@ -13,6 +13,7 @@ from typing import Any
 
 from xstilts.results.combinations import combinations
 from xstilts.results.primary import PrimaryRow
+from xstilts.results.rates import RATE_COLUMNS, rates_document, tried_rates
 from xstilts.results.rows import Results, ScoreRow
 from xstilts.results.table import Table
 
@@ -34,6 +35,7 @@ def to_json(results: Results, primary: Sequence[PrimaryRow] = ()) -> str:
         "missing": [asdict(evaluation) for evaluation in results.missing],
         "combinations": [_plain(asdict(combination)) for combination in combinations(results)],
         "primary": [_finite(asdict(row)) for row in primary],
+        "rates": rates_document(results),
         "scores": [asdict(row) for row in results.rows],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
@@ -46,6 +48,15 @@ def to_csv(results: Results) -> str:
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(row) for row in results.rows)
+    return buffer.getvalue()
+
+
+def rates_to_csv(results: Results) -> str:
+    """Every learning rate that sweeps have tried, one a line, with its score on English dev and whether it was chosen."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(RATE_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(tried_rates(results))
     return buffer.getvalue()
 
 

@@ -38,6 +38,19 @@ def cell_relation(results: Results, intermediate: str, target: str) -> str:
     return relation_words(overlap, sorted(code for code, one in relations.items() if one.language_seen))
 
 
+def edge_words(results: Results) -> str:
+    """How many sweeps have chosen a rate beyond which nothing was tried, and of which models; nothing where none has."""
+    at_edge = [one for one in results.rates if one.edge]
+    if not at_edge:
+        return ""
+    models = ", ".join(dict.fromkeys(one.model for one in at_edge))
+    return (
+        f"{len(at_edge)} of {plural(len(results.rates), 'learning rate')} that sweeps chose "
+        f"{'is' if len(at_edge) == 1 else 'are'} the smallest or the largest that was tried ({models}): a better one may "
+        "lie beyond, so the grid was too narrow there."
+    )
+
+
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference, with its sign."""
     return ABSENT if value is None else f"{value:+z.{digits}f}"
