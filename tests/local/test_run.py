@@ -122,6 +122,9 @@ def test_a_swept_target_is_reported_at_the_rate_that_is_best_on_english_dev(
     assert dev["1e-7"] < dev["0.0001"], "the small rate must teach nothing"
     assert chosen["learningRate"] == "0.0001"
     scores = json.loads((record.parent / "scores.json").read_text(encoding="utf-8"))["places"]["accuracy"]
+    (told,) = json.loads(run(workplace, "results", file.name, "-o", "json").stdout)["rates"]
+    assert (told["learning_rate"], told["edge"], told["dev"]) == ("0.0001", "largest", dev)
+    assert "Chosen learning rates" in (workplace / "results" / "tiny" / "report.html").read_text()
     lines = run(workplace, "results", file.name, "-o", "csv").stdout.splitlines()[1:]
     assert {line.split(",")[4]: float(line.split(",")[6]) for line in lines} == pytest.approx(
         {language: float(value) for language, value in scores.items()}
