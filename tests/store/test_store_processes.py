@@ -73,3 +73,17 @@ def test_killed_at_any_point_it_is_whole_or_not_there_and_can_be_written_again(s
     assert not seen[0]
     assert seen[-1]
     assert seen == sorted(seen), "from one point on the artifact is there"
+
+
+def test_killed_while_weights_go_or_come_back_the_artifact_is_never_half_there(shared_place, tmp_path):
+    log = tmp_path / "log"
+    work("dropped", shared_place.root, "org/dropped", log)
+    points = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(point["there"] and point["well"] for point in points)
+    for act, first in (("drop", True), ("take back", False)):
+        whole = [point["whole"] for point in points if point["act"] == act]
+        assert len(whole) > 3
+        assert whole[0] is first
+        assert whole[-1] is not first
+        assert whole == sorted(whole, reverse=first), "from one point on it is the other"
+    assert shared_place.set_aside() == {}

@@ -26,6 +26,7 @@ PATIENT = LeaseTimes(
 QUICK = LeaseTimes(heartbeat=0.1, expiry=2, poll=0.05)
 HASTY = LeaseTimes(heartbeat=0.1, expiry=0.5, poll=0.05)  # where every owner is dead
 FILES = {f"part-{number}/file": bytes([number]) * 1000 for number in range(3)}
+WEIGHTS = {f"part-{number}/model.safetensors": bytes([number]) * 1000 for number in range(3)}
 
 
 def open_store(root: str, times: LeaseTimes = PATIENT) -> Store:
@@ -37,11 +38,11 @@ def make_stage(repository: str) -> Stage:
     return Stage.of(Kind.PREPARE, PrepareModelSpec(source=source, family=Family.XLMR))
 
 
-def save(store: Store, stage: Stage, flavour: bytes = b"") -> None:
+def save(store: Store, stage: Stage, flavour: bytes = b"", files: dict[str, bytes] = FILES) -> None:
     with store.write(stage, {}) as draft:
-        for relative, content in FILES.items():
+        for relative, content in files.items():
             path = draft.path / relative
-            path.parent.mkdir()
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(content + flavour)
 
 
@@ -120,18 +121,40 @@ def interrupted(root: str, repository: str, log: str) -> None:
 
     An audit hook sees the effects: files opened for writing, folders made, renamed and removed, or requests sent.
     """
-    remote = "://" in root
-    effects = {"socket.connect"} if remote else {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+    effects, step = _effects(root)
     survived = False
     point = 0
     while not survived:
         stage = make_stage(f"{repository}-{point}")
-        survived = _interrupt(root, stage, effects, point)
+        survived = _interrupt(root, effects, point, lambda store: save(store, stage))  # noqa: B023
         finish(fork(lambda: _repair(root, stage, log)))  # noqa: B023 - the child is done before the next round
-        point += 2 if remote else 1  # a store's client is slow to make, and every child makes its own
+        point += step
 
 
-def _interrupt(root: str, stage: Stage, effects: set[str], point: int) -> bool:
+def dropped(root: str, repository: str, log: str) -> None:
+    """For each effect of dropping weights and of taking them back, a child that is killed just before it; what is seen then."""
+    effects, step = _effects(root)
+    survived = False
+    point = 0
+    while not survived:
+        stage = make_stage(f"{repository}-{point}")
+        finish(fork(lambda: save(open_store(root, HASTY), stage, files=FILES | WEIGHTS)))  # noqa: B023
+        survived = _interrupt(root, effects, point, lambda store: store.drop(stage.key))  # noqa: B023
+        finish(fork(lambda: _drop(root, stage, log)))  # noqa: B023
+        back = lambda store: save(store, stage, files=FILES | WEIGHTS)  # noqa: B023, E731
+        survived = _interrupt(root, effects, point, back) and survived
+        finish(fork(lambda: _take_back(root, stage, log)))  # noqa: B023
+        point += step
+
+
+def _effects(root: str) -> tuple[set[str], int]:
+    """What is counted, and how much further each child gets: a store's client is slow to make, and every child makes its own."""
+    if "://" in root:
+        return {"socket.connect"}, 2
+    return {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}, 1
+
+
+def _interrupt(root: str, effects: set[str], point: int, act: Callable[[Store], object]) -> bool:
     left = point
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -141,12 +164,39 @@ def _interrupt(root: str, stage: Stage, effects: set[str], point: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
 
-    def write() -> None:
+    def work() -> None:
         store = open_store(root, HASTY)
         sys.addaudithook(hook)
-        save(store, stage)
+        act(store)
 
-    return os.waitpid(fork(write), 0)[1] == 0
+    return os.waitpid(fork(work), 0)[1] == 0
+
+
+def _drop(root: str, stage: Stage, log: str) -> None:
+    store = open_store(root, HASTY)
+    seen = store.record(stage.key)
+    whole = seen is not None and seen.whole
+    if whole:
+        store.fetch(stage.key)
+    store.drop(stage.key)
+    after = store.record(stage.key)
+    gone = after is not None and after.dropped == WEIGHTS.keys() and not after.left
+    _note(log, {"act": "drop", "there": seen is not None, "whole": whole, "well": gone})
+
+
+def _take_back(root: str, stage: Stage, log: str) -> None:
+    store = open_store(root, HASTY)
+    seen = store.record(stage.key)
+    whole = seen is not None and seen.whole
+    save(store, stage, files=FILES | WEIGHTS)
+    folder = store.fetch(stage.key)
+    well = all((folder / name).read_bytes() == content for name, content in (FILES | WEIGHTS).items())
+    _note(log, {"act": "take back", "there": seen is not None, "whole": whole, "well": well})
+
+
+def _note(log: str, line: dict[str, object]) -> None:
+    with Path(log).open("a") as stream:
+        stream.write(json.dumps(line) + "\n")
 
 
 def _repair(root: str, stage: Stage, log: str) -> None:
@@ -157,10 +207,15 @@ def _repair(root: str, stage: Stage, log: str) -> None:
     save(store, stage)
     folder = store.fetch(stage.key)
     whole = {name: (folder / name).read_bytes() for name in FILES} == FILES
-    with Path(log).open("a") as stream:
-        stream.write(json.dumps({"seen": seen, "whole": whole}) + "\n")
+    _note(log, {"seen": seen, "whole": whole})
 
 
 if __name__ == "__main__":
-    ACTIONS = {"race": race, "unlocked": unlocked, "killed": killed, "interrupted": interrupted}
+    ACTIONS = {
+        "race": race,
+        "unlocked": unlocked,
+        "killed": killed,
+        "interrupted": interrupted,
+        "dropped": dropped,
+    }
     ACTIONS[sys.argv[1]](*sys.argv[2:])

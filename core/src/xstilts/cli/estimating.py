@@ -82,14 +82,16 @@ def on_cluster(planned: Plan, name: str, place: ClusterPlace, store: str | None)
         UserError: the cluster or the store does not answer.
     """
     facts = read_facts(planned, Store.open(store, place.namespace)) if store is not None else Facts()
-    finished = place.finished(name)
+    finished, dropped = place.finished(name)
     took = {key: Took(*paid) for key, paid in finished.items() if paid is not None}
-    return needing(planned, Found(frozenset(finished), facts=facts, took=took))
+    return needing(planned, Found(finished.keys() - dropped, dropped, facts=facts, took=took))
 
 
 def needing(planned: Plan, found: Found) -> Found:
-    """The same with the stages that must run."""
-    return replace(found, needed=required([one.stage for one in planned.stages], found.cached))
+    """The same with the stages that must run; one whose weights were dropped is done where none of those needs it."""
+    needed = required([one.stage for one in planned.stages], found.cached)
+    done = {key for key in found.dropped if key not in needed}
+    return replace(found, needed=needed, cached=frozenset(found.cached) | done)
 
 
 def _asked_for(experiment: Experiment) -> Accelerator:

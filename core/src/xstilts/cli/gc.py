@@ -47,7 +47,8 @@ def gc(
         planned = plan_experiment(pin_inputs(experiment, file.parent, opened, put=False))
         keys |= planned.by_key.keys()
         inputs |= _inputs(planned)
-    unneeded = opened.unneeded(keys, inputs, datetime.now(UTC))
+    names = {experiment.metadata.name for experiment in experiments.values()}
+    unneeded = opened.unneeded(keys, inputs, datetime.now(UTC), names)
     for item in unneeded:
         if output is Output.TEXT:
             typer.echo(f"{item.kind:<10}  {_size(item.size):>9}  {item.name}")

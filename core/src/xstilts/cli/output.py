@@ -82,3 +82,12 @@ def _plain(cell: str) -> str:
 
 def _cut(cell: str, width: int) -> str:
     return cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…"
+
+
+def size(value: float) -> str:
+    """A number of bytes for people: 471 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from xstilts.cli.opening import ExperimentFile, NamespaceOption, Opened, StoreOption, open_experiment
-from xstilts.cli.output import Output, OutputOption, print_json
+from xstilts.cli.output import Output, OutputOption, print_json, size
 from xstilts.cli.results import print_table
 from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED
 from xstilts.local.ignored import ignored_fields
@@ -89,6 +89,10 @@ def _tell(ended: Ended, console: Console) -> None:
 
     where = ", ".join(f"{group} {seconds:.0f}" for group, seconds in ended.seconds_by_group().items())
     say(f"run seconds: {ended.wall_seconds:.0f}" + (f" ({where})" if where else ""))
+    if ended.dropped:
+        say(f"dropped the weights of {ended.dropped} trainings, {size(ended.freed)} (spec.store.keep)")
+    if ended.kept_by:
+        say(f"weights that may go have stayed, until the next run: {ended.kept_by}")
     for failure in ended.failures:
         say(f"failed: {failure.title}: {failure.reason}")
         for line in failure.last_lines:

@@ -126,19 +126,22 @@ class ClusterPlace:
         metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
         return read_experiment(written | {"metadata": metadata})
 
-    def finished(self, store: str) -> dict[str, tuple[float, int] | None]:
-        """The stages of a store (its name) that this namespace has run or found, by key.
+    def finished(self, store: str) -> tuple[dict[str, tuple[float, int] | None], frozenset[str]]:
+        """The stages of a store (its name) that this namespace has run or found, by key; and those whose weights were dropped.
 
         Of one that was paid for in GPU-seconds its seconds and GPUs, all attempts of it together.
         """
         found: dict[str, tuple[float, int] | None] = {}
+        dropped = set()
         for one in self.client.get(paths.stages(self.namespace))["items"]:
             status = one.get("status") or {}
             if one["spec"].get("store") == store and status.get("state") == "Succeeded":
                 paid = sum(use.get("gpuSeconds", 0) for use in status.get("usage") or ())
                 gpus = (status.get("attempt") or {}).get("gpus", 0)
                 found[one["spec"]["key"]] = (paid / gpus, gpus) if paid and gpus else None
-        return found
+                if status.get("weightsDropped"):
+                    dropped.add(one["spec"]["key"])
+        return found, frozenset(dropped)
 
     def create(self, manifest: Object, *, dry_run: bool = False) -> None:
         """Create an experiment; with `dry_run` the API server checks it and keeps nothing.

@@ -38,12 +38,14 @@ class Found:
 
     Attributes:
         cached: the keys of the stages that are there.
+        dropped: those that have run, and whose weights have been dropped since.
         needed: those that must run; what nobody needs any more does not.
         facts: of models and rows.
         took: how long stages took that are there, by key.
     """
 
     cached: Collection[str] = ()
+    dropped: Collection[str] = ()
     needed: Collection[str] | None = None
     facts: Facts = field(default_factory=Facts)
     took: Mapping[str, Took] = field(default_factory=dict)
@@ -238,7 +240,7 @@ def _stage(
     disk: float | None = None
     working: float | None = None
     try:
-        disk = stored_bytes(planned.stage, sources)
+        disk = stored_bytes(planned.stage, sources, spec.store.keep)
         parts = stage_work(planned, sources, accelerator)
         if parts:
             own = _with_start(sum(parts.values(), Work()), accelerator, devices)

@@ -1,4 +1,4 @@
-"""How many bytes a stage leaves in the store, with `spec.store.keep: All`: models for the most part."""
+"""How many bytes a stage leaves in the store, by `spec.store.keep`: models for the most part."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from xstilts.catalogue.models import MODELS
 from xstilts.estimate.facts import Sources, UnknownError
 from xstilts.estimate.work import trained_parameters
 from xstilts.stage import EvaluateSpec, Form, Kind, Stage, TrainSpec
+from xstilts.store.keeping import GIVEN_UP, Keep
 
 CHECKPOINTS = 2  # of a training are kept while it runs
 _FP32 = 4  # bytes of a stored weight
@@ -15,8 +16,8 @@ _ANSWER = 40  # bytes of a prediction, with whether it was right
 _TOKENIZER = 17e6  # bytes of tokenizer.json with 250,000 pieces
 
 
-def stored_bytes(stage: Stage, sources: Sources) -> float:
-    """The bytes of a stage's artifact.
+def stored_bytes(stage: Stage, sources: Sources, keep: Keep = "All") -> float:
+    """The bytes of a stage's artifact in the end: while something needs its weights they are there too.
 
     Raises:
         UnknownError: the size of its model or its rows is not known.
@@ -26,7 +27,8 @@ def stored_bytes(stage: Stage, sources: Sources) -> float:
             return _prepared(stage)
         case Kind.TRAIN:
             spec = TrainSpec.model_validate(stage.spec)
-            return _TOKENIZER + _FP32 * model_parameters(stage, spec, sources)
+            weights = 0 if spec.phase in GIVEN_UP[keep] else model_parameters(stage, spec, sources)
+            return _TOKENIZER + _FP32 * weights
         case Kind.EVALUATE:
             evaluated = EvaluateSpec.model_validate(stage.spec)
             return sum(_ANSWER * sources.rows(stage, data, "test").rows for data in evaluated.data)

@@ -41,11 +41,12 @@ def read_store(plan: Plan, store: Store) -> Found:
     Raises:
         StoreError: the store does not answer.
     """
-    manifests = {one.key: manifest for one in plan.stages if (manifest := store.lookup(one.key))}
+    found = {one.key: there for one in plan.stages if (there := store.record(one.key))}
     return Found(
-        cached=frozenset(manifests),
+        cached=frozenset(key for key, there in found.items() if there.whole),
+        dropped=frozenset(key for key, there in found.items() if not there.whole),
         facts=read_facts(plan, store),
-        took={key: took for key, manifest in manifests.items() if (took := took_of(manifest))},
+        took={key: took for key, there in found.items() if (took := took_of(there.manifest))},
     )
 
 

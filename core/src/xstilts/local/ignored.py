@@ -10,7 +10,6 @@ def ignored_fields(experiment: Experiment) -> list[str]:
     spec = experiment.spec
     resources = spec.resources
     said: dict[str, object] = {
-        "spec.store.keep": spec.store.keep != "All",
         "spec.queueName": spec.queue_name,
         "spec.parallelism": spec.parallelism,
         "spec.budget": spec.budget,

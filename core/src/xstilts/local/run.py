@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xstilts.local.display import make_display
+from xstilts.local.dropping import Dropper
 from xstilts.local.executor import Executor, Run, log_file
 from xstilts.local.inputs import pin_inputs
 from xstilts.local.process import Outcome, StageProcess, last_lines
@@ -21,7 +22,7 @@ from xstilts.plan import Plan, plan
 from xstilts.plan.show import unpinned_warning
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
-from xstilts.store import Store
+from xstilts.store import Store, Use
 
 PASSES = 2  # a parent that was found damaged is made again once, and what needed it with it
 
@@ -46,6 +47,8 @@ class Ended:
         states: of each stage that an evaluation needed; what nobody needed is not in it.
         seconds: wall-clock seconds of each stage that was run, by key.
         interrupted: a signal ended it; the same command continues.
+        dropped: the trainings that have given up their weights, by spec.store.keep; `freed` the bytes of those.
+        kept_by: why weights have stayed that may go; "" where none have.
     """
 
     experiment: Experiment
@@ -55,6 +58,9 @@ class Ended:
     wall_seconds: float
     failures: tuple[Failure, ...]
     interrupted: bool
+    dropped: int = 0
+    freed: int = 0
+    kept_by: str = ""
 
     @property
     def complete(self) -> bool:
@@ -104,11 +110,15 @@ class LocalRun:
             self._console.print(warning, markup=False, highlight=False, soft_wrap=True)
         stages = [one.stage for one in planned.stages if one.stage.kind is not Kind.REPORT]
         outcomes: dict[str, Outcome] = {}
+        use = Use.of(planned.name, experiment.spec.store.keep, stages)
+        self._store.note_use(use)
+        dropper = Dropper(self._store, use)
         for _ in range(PASSES):
-            run = self._pass(planned, stages, experiment.spec.resources.cpu, parallelism)
+            run = self._pass(planned, stages, dropper, experiment.spec.resources.cpu, parallelism)
             outcomes |= run.outcomes
             if run.interrupted or not self._lost_parents(stages, run):
                 break
+        dropper.finish()
         if self._recorder:
             self._recorder.settle(run.states, interrupted=run.interrupted)
         return Ended(
@@ -119,10 +129,17 @@ class LocalRun:
             wall_seconds=time.monotonic() - began,
             failures=tuple(self._failures(planned, run)),
             interrupted=run.interrupted,
+            dropped=dropper.count,
+            freed=dropper.freed,
+            kept_by=dropper.problem,
         )
 
-    def _pass(self, planned: Plan, stages: list[Stage], threads: int, parallelism: int) -> Run:
-        cached = {stage.key for stage in stages if self._store.lookup(stage.key) is not None}
+    def _pass(
+        self, planned: Plan, stages: list[Stage], dropper: Dropper, threads: int, parallelism: int
+    ) -> Run:
+        found = {stage.key: there for stage in stages if (there := self._store.record(stage.key))}
+        dropper.begin(found)
+        cached = {key for key, there in found.items() if there.whole}
         needed = required(stages, cached)
         wanted = [stage for stage in stages if stage.key in needed]
         needed_cached = {parent for stage in wanted for parent in stage.parents.values()} & cached
@@ -145,7 +162,7 @@ class LocalRun:
                     log=log_file(self._folder, stage),
                 ),
                 parallelism=parallelism,
-                observer=self._recorder.watching(display) if self._recorder else display,
+                observer=dropper.watching(self._recorder.watching(display) if self._recorder else display),
             )
             return asyncio.run(executor.run(stages, states))
 

@@ -40,7 +40,7 @@ class Provenance:
         versions: name -> the versions that stages were run with; several where they differ.
         hardware: a line for each kind of machine.
         inputs: models and data, each with its digest or commit.
-        stages: those that the store holds.
+        stages: those that the store holds, also where their weights have been dropped.
     """
 
     versions: Mapping[str, tuple[str, ...]]
@@ -66,8 +66,9 @@ def collect(plan: Plan, store: Store, *, titles: Mapping[str, str], ran: Collect
     environments: list[Mapping[str, Any]] = []
     records = []
     for planned in plan.stages:
-        manifest = store.lookup(planned.key)
-        if manifest is not None:
+        found = store.record(planned.key)
+        if found is not None:
+            manifest = found.manifest
             environments.append(manifest.environment)
             seconds = manifest.environment.get("seconds")
             reused = planned.key not in ran

@@ -168,8 +168,8 @@ def _dev(stage: Stage, plan: Plan, store: Store) -> float | None:
     for parent in stage.parents.values():
         trained = plan.by_key[parent].stage
         if trained.kind is Kind.TRAIN and trained.spec["phase"] == "target":
-            manifest = store.lookup(parent)
-            if manifest is None or DEV not in manifest.files:
+            trained_once = store.record(parent)
+            if trained_once is None or DEV not in trained_once.manifest.files:
                 return None
             scores.append(json.loads(store.read_bytes(parent, DEV)).get("score"))
     known = [float(score) for score in scores if score is not None]

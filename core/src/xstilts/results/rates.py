@@ -38,8 +38,8 @@ def chosen_rates(plan: Plan, store: Store) -> tuple[ChosenRate, ...]:
     for planned in plan.stages:
         trained = _swept(planned.stage)
         if trained and trained not in chosen:
-            manifest = store.lookup(planned.key)
-            if manifest is not None and SELECTION in manifest.files:
+            found = store.record(planned.key)
+            if found is not None and SELECTION in found.manifest.files:
                 selection = json.loads(store.read_bytes(planned.key, SELECTION))
                 chosen[trained] = list(_of_names(plan.by_key[min(trained)], selection))
     models, intermediates = (

@@ -58,7 +58,7 @@ class StoreUse(Model):
     name: Name = "default"
     """On a cluster one of the administrator's stores; locally the name of a folder."""
     keep: Literal["All", "Intermediate", "Scores"] = "All"
-    """What may go once it is evaluated: Intermediate gives up target weights, Scores those of intermediates too. Nothing goes by itself yet: see `xstilts gc`."""
+    """What stays once it is evaluated: Intermediate gives up the weights of target trainings, Scores those of intermediates too. Of several experiments with a stage, that which keeps most decides."""
 
 
 class ExperimentSpec(Model):

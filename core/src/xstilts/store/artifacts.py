@@ -5,32 +5,25 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from xstilts.canonical import sha256_hex
 from xstilts.errors import Problem, StoreError
 from xstilts.stage import InputRef, Stage
-from xstilts.store import layout
+from xstilts.store import layout, places
 from xstilts.store.backend import Backend, DamagedError
+from xstilts.store.dropping import changing, made_otherwise, mark, take_back, weights
 from xstilts.store.files import content, copy, entries
 from xstilts.store.garbage import Unneeded, discard, draft_lock, find_unneeded
+from xstilts.store.keeping import Use, read_use
 from xstilts.store.location import backend_for
 from xstilts.store.locks import hold_file
-from xstilts.store.manifest import (
-    Contents,
-    InputManifest,
-    Manifest,
-    digest_of,
-    read_input_manifest,
-    read_manifest,
-)
-
-AnyManifest = TypeVar("AnyManifest", bound=Contents)
+from xstilts.store.manifest import InputManifest, Manifest, digest_of
+from xstilts.store.places import AnyManifest, Damage, Place, There
 
 
 class Draft:
@@ -74,16 +67,21 @@ class Store:
 
     def lookup(self, key: str) -> Manifest | None:
         """The manifest, when it is whole and every file is there with its size; hashes are not read."""
-        found = self._look(_artifact(key))
-        return None if isinstance(found, _Damage) else found
+        found = self.record(key)
+        return found.manifest if found is not None and found.whole else None
+
+    def record(self, key: str) -> There[Manifest] | None:
+        """What a stage has made, also where its weights have been dropped since; `lookup` is of what is there to be read."""
+        found = self._look(places.artifact(key))
+        return None if isinstance(found, Damage) else found
 
     def fetch(self, key: str) -> Path:
         """A local folder with the artifact's files, all hashes verified; not to be written in.
 
         Raises:
-            StoreError: there is no such artifact, or it was damaged: then it has been set aside.
+            StoreError: there is no such artifact, its weights were dropped, or it was damaged: then it has been set aside.
         """
-        return self._fetch(_artifact(key))
+        return self._fetch(places.artifact(key))
 
     def read_bytes(self, key: str, relative_path: str) -> bytes:
         """One file of an artifact, verified: for small ones, such as `scores.json`.
@@ -91,15 +89,16 @@ class Store:
         Raises:
             StoreError: there is no such artifact or file, or it was damaged: then the artifact has been set aside.
         """
-        manifest = self.lookup(key)
-        if manifest is None or relative_path not in manifest.files:
+        found = self.record(key)
+        if found is None or relative_path not in found.manifest.files.keys() - found.dropped:
             raise StoreError(
                 Problem(relative_path, f"must be in artifact {key}, is not; run its stage again")
             )
+        manifest = found.manifest
         text = self._backend.read(f"{key}/{relative_path}")
         if sha256_hex(text) != manifest.files[relative_path].sha256:
             raise self._damaged(
-                _artifact(key), _Damage(f"{relative_path} has another SHA-256 than its manifest says")
+                places.artifact(key), Damage(f"{relative_path} has another SHA-256 than its manifest says")
             )
         return text
 
@@ -109,12 +108,13 @@ class Store:
 
         `environment` is read when the block is left, so that it may be filled until then. An exception discards the
         draft. Where another writer was first, its artifact stays and `Draft.manifest` is its manifest; a draft with
-        other outputs is then set aside.
+        other outputs is then set aside. Weights that had been dropped come back, from a draft with the same outputs.
 
         Raises:
-            StoreError: nothing was written, or something that cannot be stored.
+            StoreError: nothing was written, something that cannot be stored, or other outputs than those of which the
+                weights had been dropped.
         """
-        place = _artifact(stage.key)
+        place = places.artifact(stage.key)
         with self._draft(stage.key) as folder:
             draft = Draft(folder)
             yield draft
@@ -125,17 +125,19 @@ class Store:
                 )
             manifest = Manifest.of(stage, files, environment)
             stored = self._publish(place, folder, manifest)
-            if stored.outputs_digest != manifest.outputs_digest:
+            if stored.manifest.outputs_digest != manifest.outputs_digest:
                 aside = _aside(place.folder)
                 self._backend.publish(folder, aside, manifest)
                 self._explain(aside, "another writer had finished this stage with other outputs")
-            draft._manifest = stored  # noqa: SLF001 - the store alone finishes a draft
+                if not stored.whole:
+                    raise StoreError(made_otherwise(stored.manifest, manifest, aside))
+            draft._manifest = stored.manifest  # noqa: SLF001 - the store alone finishes a draft
         shutil.rmtree(self._backend.work / _checkpoints(stage.key), ignore_errors=True)
         self._backend.keep(_checkpoints(stage.key))
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """One process at a time inside; the others wait. Ends with its process."""
-        return self._backend.lock(_artifact(key).folder)
+        return self._backend.lock(places.artifact(key).folder)
 
     def checkpoint_dir(self, key: str) -> Path:
         """A local folder with a stage's checkpoints, those too that another machine has kept.
@@ -157,15 +159,55 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Remove an artifact for good."""
-        self._backend.remove(_artifact(key).folder)
+        self._backend.remove(places.artifact(key).folder)
 
-    def unneeded(self, keys: Collection[str], inputs: Collection[InputRef], now: datetime) -> list[Unneeded]:
-        """What lies in the store beside the artifacts and inputs that are needed: see `xstilts.store.garbage`."""
-        return list(
-            find_unneeded(
-                self._backend, keys, {layout.input_folder(ref.name, ref.digest) for ref in inputs}, now
-            )
-        )
+    def drop(self, key: str) -> int:
+        """Drop the weights of an artifact, or what is left of those that were dropped; returns the bytes that this has freed.
+
+        All else of it stays: manifest, outputs digest, and what reports read.
+        """
+        place = places.artifact(key)
+        with changing(self._backend, place.folder):
+            found = self._look(place)
+            if found is None or isinstance(found, Damage):
+                return 0
+            if found.whole and weights(found.manifest):
+                mark(self._backend, place.folder, found.manifest)
+                found = self._look(place)
+            left = found.left if isinstance(found, There) else {}
+            if left:
+                self._backend.erase(place.folder, left)
+        return sum(left.values())
+
+    def note_use(self, use: Use) -> None:
+        """Remember which stages an experiment has, and how much it keeps of them; over what was said of it before."""
+        self._backend.write(layout.use_file(use.experiment), use.to_json())
+
+    def uses(self) -> Iterator[Use]:
+        """What has been said by all experiments that were run in this store, sorted by name.
+
+        Raises:
+            StoreError: what one has said cannot be read.
+        """
+        for name in self._backend.names(layout.USES):
+            try:
+                yield read_use(name, self._backend.read(layout.use_file(name)))
+            except FileNotFoundError:  # it has been removed meanwhile
+                continue
+
+    def unneeded(
+        self,
+        keys: Collection[str],
+        inputs: Collection[InputRef],
+        now: datetime,
+        experiments: Collection[str] | None = None,
+    ) -> list[Unneeded]:
+        """What lies in the store beside the artifacts and inputs that are needed: see `xstilts.store.garbage`.
+
+        Where `experiments` are named, also what others have said that they use.
+        """
+        folders = {layout.input_folder(ref.name, ref.digest) for ref in inputs}
+        return list(find_unneeded(self._backend, keys, folders, now, experiments))
 
     def discard(self, item: Unneeded) -> None:
         """Remove something unneeded for good."""
@@ -173,7 +215,7 @@ class Store:
 
     def set_aside(self, key: str, reason: str) -> None:
         """Move an artifact out of the way, with the reason, so that its stage runs again."""
-        self._set_aside(_artifact(key).folder, reason)
+        self._set_aside(places.artifact(key).folder, reason)
 
     def put(self, name: str, folder: Path) -> InputRef:
         """Put a folder into the store as an input; one that is there already, and whole, is not put again.
@@ -183,12 +225,12 @@ class Store:
         """
         files, manifest = _describe(name, folder)
         ref = InputRef(name=name, digest=manifest.outputs_digest)
-        if not isinstance(self._look(_input(ref)), InputManifest):
+        if not isinstance(self._look(places.put(ref)), There):
             with self._draft(name) as draft:
                 copied = {relative: copy(path, draft / relative) for relative, path in files.items()}
                 if digest_of(copied) != ref.digest:
                     raise StoreError(Problem(str(folder), "must not change while it is put; put it again"))
-                self._publish(_input(ref), draft, manifest)
+                self._publish(places.put(ref), draft, manifest)
         self._backend.write(f"{layout.INPUTS}/{name}/{layout.LATEST}", ref.digest.encode())
         return ref
 
@@ -206,12 +248,12 @@ class Store:
         Raises:
             StoreError: there is no such input, or it was damaged: then it has been set aside.
         """
-        return self._fetch(_input(ref))
+        return self._fetch(places.put(ref))
 
     def input_manifest(self, ref: InputRef) -> InputManifest | None:
         """The manifest of an input, when it is whole and every file is there with its size; hashes are not read."""
-        found = self._look(_input(ref))
-        return None if isinstance(found, _Damage) else found
+        found = self._look(places.put(ref))
+        return found.manifest if isinstance(found, There) else None
 
     def read_input(self, ref: InputRef, relative_path: str) -> bytes:
         """One file of an input, as it lies there: for estimates, since its hash is not verified.
@@ -219,7 +261,7 @@ class Store:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        return self._backend.read(f"{_input(ref).folder}/{relative_path}")
+        return self._backend.read(f"{places.put(ref).folder}/{relative_path}")
 
     def latest(self, name: str) -> InputRef | None:
         """The input of a name that was put last, or None where none was, or that one is not whole (any more)."""
@@ -228,7 +270,7 @@ class Store:
         except FileNotFoundError:
             return None
         ref = InputRef(name=name, digest=digest)
-        return ref if isinstance(self._look(_input(ref)), InputManifest) else None
+        return ref if isinstance(self._look(places.put(ref)), There) else None
 
     def pinned(self, name: str, mark: str) -> InputRef | None:
         """The input of a name that all who bear one mark read: that which was put last when the first of them asked.
@@ -250,6 +292,13 @@ class Store:
         for name in self._backend.names(layout.INPUTS):
             for digest in filter(layout.is_key, self._backend.names(f"{layout.INPUTS}/{name}")):
                 yield InputRef(name=name, digest=digest)
+
+    def pins(self) -> Iterator[tuple[str, InputRef]]:
+        """What is read of inputs that are named without their digest: the SHA-256 of a mark (see `pinned`), and the input."""
+        for name in self._backend.names(layout.INPUTS):
+            folder = f"{layout.INPUTS}/{name}/{layout.PINS}"
+            for pin in filter(layout.is_key, self._backend.names(folder)):
+                yield pin, InputRef(name=name, digest=self._backend.read(f"{folder}/{pin}").decode())
 
     def write_report(self, experiment: str, files: Mapping[str, str | bytes]) -> None:
         """Write an experiment's report, over an older one; a reader sees each file whole, the first one last.
@@ -280,54 +329,42 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.unlink()
 
-    def _look(self, place: _Place[AnyManifest]) -> AnyManifest | _Damage | None:
-        try:
-            sizes = self._backend.listing(place.folder)
-            if not sizes:
-                return None
-            if sizes.pop(layout.MANIFEST, None) is None:
-                return _Damage("it has no manifest: its writer did not come to the end", committed=False)
-            manifest = place.parse(self._backend.read(f"{place.folder}/{layout.MANIFEST}"))
-        except FileNotFoundError:  # another process moves it away just now
-            return None
-        if manifest is None:
-            return _Damage("its manifest is not whole, or another one's")
-        expected = {path: entry.size for path, entry in manifest.files.items()}
-        for path in sorted(expected.keys() | sizes.keys()):
-            here, said = sizes.get(path), expected.get(path)
-            if here != said:
-                return _Damage(f"{path}: {_bytes(here)}, its manifest says {_bytes(said)}")
-        return manifest
+    def _look(self, place: Place[AnyManifest]) -> There[AnyManifest] | Damage | None:
+        return places.look(self._backend, place)
 
-    def _fetch(self, place: _Place[AnyManifest]) -> Path:
+    def _fetch(self, place: Place[AnyManifest]) -> Path:
         while True:
             found = self._look(place)
-            if found is None or (isinstance(found, _Damage) and not found.committed):
+            if found is None or (isinstance(found, Damage) and not found.committed):
                 raise StoreError(f"{place.title} must be in the store, is not; {place.remedy}")
-            if isinstance(found, _Damage):
+            if isinstance(found, Damage):
                 raise self._damaged(place, found)
+            if not found.whole:
+                raise StoreError(place.gone())
             try:
-                return self._backend.materialise(place.folder, found)
+                return self._backend.materialise(place.folder, found.manifest)
             except DamagedError as error:
                 if self._look(place) == found:  # else another process has mended it meanwhile
-                    raise self._damaged(place, _Damage(str(error))) from None
+                    raise self._damaged(place, Damage(str(error))) from None
 
-    def _publish(self, place: _Place[AnyManifest], draft: Path, manifest: AnyManifest) -> AnyManifest:
-        """Bring a draft to its place, unless a whole one is there: the manifest of what is there then."""
+    def _publish(self, place: Place[AnyManifest], draft: Path, manifest: AnyManifest) -> There[AnyManifest]:
+        """Bring a draft to its place, unless a whole one is there: what was there then, or is now."""
         with self._backend.committing(place.folder):
             while True:
                 found = self._look(place)
-                if isinstance(found, _Damage):
+                if isinstance(found, Damage):
                     self._set_aside(place.folder, found.reason)
                 elif found is not None:
+                    if not found.whole and found.manifest.outputs_digest == manifest.outputs_digest:
+                        take_back(self._backend, place.folder, draft, found.manifest)
                     return found
                 try:
                     self._backend.publish(draft, place.folder, manifest)
                 except FileExistsError:
                     continue
-                return manifest
+                return There(manifest)
 
-    def _damaged(self, place: _Place[AnyManifest], damage: _Damage) -> StoreError:
+    def _damaged(self, place: Place[AnyManifest], damage: Damage) -> StoreError:
         self._set_aside(place.folder, damage.reason)
         return StoreError(f"{place.title} was damaged and is set aside ({damage.reason}); {place.remedy}")
 
@@ -341,39 +378,8 @@ class Store:
         self._backend.write(f"{target}/{layout.REASON}", json.dumps(note, indent=2).encode())
 
 
-@dataclass(frozen=True)
-class _Damage:
-    reason: str
-    committed: bool = True  # False: no manifest, so that it may be another writer's work under way
-
-
-@dataclass(frozen=True)
-class _Place(Generic[AnyManifest]):
-    """Where an artifact or an input lies, how its manifest is read, and what people are told of it."""
-
-    folder: str
-    parse: Callable[[bytes], AnyManifest | None]
-    title: str
-    remedy: str
-
-
-def _artifact(key: str) -> _Place[Manifest]:
-    return _Place(
-        layout.artifact(key), lambda text: read_manifest(text, key), f"artifact {key}", "run its stage again"
-    )
-
-
 def _checkpoints(key: str) -> str:
-    return f"{layout.CHECKPOINTS}/{_artifact(key).folder}"
-
-
-def _input(ref: InputRef) -> _Place[InputManifest]:
-    return _Place(
-        layout.input_folder(ref.name, ref.digest),
-        lambda text: read_input_manifest(text, ref.name, ref.digest),
-        str(ref),
-        f"put it with `xstilts put {ref.name} FOLDER`",
-    )
+    return f"{layout.CHECKPOINTS}/{places.artifact(key).folder}"
 
 
 def _aside(folder: str) -> str:
@@ -389,9 +395,3 @@ def _describe(name: str, folder: Path) -> tuple[dict[str, Path], InputManifest]:
     if not files:
         raise StoreError(Problem(str(folder), "must hold a file that is not hidden, holds none"))
     return files, InputManifest.of(name, entries(files))
-
-
-def _bytes(size: int | None) -> str:
-    if size is None:
-        return "no file"
-    return "not a plain file" if size < 0 else f"{size} bytes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +66,12 @@ class Backend(Protocol):
 
     def remove(self, folder: str) -> None:
         """Remove a folder, so that it is never taken for whole on the way."""
+
+    def erase(self, folder: str, paths: Collection[str]) -> None:
+        """Delete files of a folder, those that are there; after all that was written there before."""
+
+    def restore(self, draft: Path, folder: str, paths: Collection[str]) -> None:
+        """Bring files of a draft to a folder, over what is there; each is there whole or not."""
 
     def lock(self, folder: str) -> AbstractContextManager[None]:
         """Wait until no other process holds the folder's lock, then hold it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -119,6 +120,17 @@ class Bucket:
         """See Backend."""
         for path in self._manifest_first(folder):
             self._objects.delete(f"{folder}/{path}")
+
+    def erase(self, folder: str, paths: Collection[str]) -> None:
+        """See Backend."""
+        for path in paths:
+            self._objects.delete(f"{folder}/{path}")
+
+    def restore(self, draft: Path, folder: str, paths: Collection[str]) -> None:
+        """See Backend."""
+        for path in paths:
+            self._objects.replace(draft / path, f"{folder}/{path}")
+        self._leases.check(_lease(folder))
 
     def _manifest_first(self, folder: str) -> list[str]:
         return sorted(self._objects.listing(folder), key=lambda path: (path != layout.MANIFEST, path))

@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 import stat
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from xstilts.store import layout
@@ -37,8 +38,9 @@ class Folder:
                 path = Path(here) / name
                 relative = path.relative_to(root).as_posix()
                 if not layout.is_hidden(relative):
-                    state = path.lstat()
-                    found[relative] = state.st_size if stat.S_ISREG(state.st_mode) else -1
+                    with suppress(FileNotFoundError):  # it is dropped, or moved away, just now
+                        state = path.lstat()
+                        found[relative] = state.st_size if stat.S_ISREG(state.st_mode) else -1
         return found
 
     def names(self, folder: str) -> list[str]:
@@ -109,6 +111,21 @@ class Folder:
         doomed = f"{layout.DRAFTS}/removed.{secrets.token_hex(8)}"
         if self.move(folder, doomed):
             shutil.rmtree(self._base / doomed)
+
+    def erase(self, folder: str, paths: Collection[str]) -> None:
+        """See Backend."""
+        sync_folder(self._base / folder)
+        for path in paths:
+            (self._base / folder / path).unlink(missing_ok=True)
+
+    def restore(self, draft: Path, folder: str, paths: Collection[str]) -> None:
+        """See Backend."""
+        sync_tree(draft)
+        for path in paths:
+            target = self._base / folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (draft / path).replace(target)
+            sync_folder(target.parent)
 
     def lock(self, folder: str) -> AbstractContextManager[None]:
         """See Backend."""

@@ -23,7 +23,7 @@ CHECKPOINT_FOR: Final = timedelta(days=1)  # without a new one, nobody trains th
 class Unneeded:
     """Something that can go. `folder` is relative to the namespace, `work` to the local folder of work under way."""
 
-    kind: Literal["artifact", "input", "set aside", "draft", "checkpoint"]
+    kind: Literal["artifact", "input", "experiment", "set aside", "draft", "checkpoint"]
     name: str
     size: int  # bytes
     folder: str = ""
@@ -31,9 +31,13 @@ class Unneeded:
 
 
 def find_unneeded(
-    backend: Backend, keys: Collection[str], input_folders: Collection[str], now: datetime
+    backend: Backend,
+    keys: Collection[str],
+    input_folders: Collection[str],
+    now: datetime,
+    experiments: Collection[str] | None = None,
 ) -> Iterator[Unneeded]:
-    """What can go when those keys and inputs are needed, biggest kinds first."""
+    """What can go when those keys and inputs are needed, biggest kinds first; and what other experiments say that they use."""
     for key in filter(layout.is_key, backend.names("")):
         if key not in keys:
             yield Unneeded("artifact", _describe(backend, key), _size(backend, key), folder=key)
@@ -44,6 +48,10 @@ def find_unneeded(
                 yield Unneeded(
                     "input", f"store://{name}@sha256:{digest}", _size(backend, folder), folder=folder
                 )
+    for name in backend.names(layout.USES):
+        if experiments is not None and name not in experiments:
+            folder = f"{layout.USES}/{name}"
+            yield Unneeded("experiment", name, _size(backend, folder), folder=folder)
     for name in backend.names(layout.SET_ASIDE):
         moment = layout.set_aside_moment(name)
         if moment is not None and now - moment > SET_ASIDE_FOR:

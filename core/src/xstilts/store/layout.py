@@ -1,10 +1,12 @@
 """Where things lie under `<root>/<namespace>/`, and which names may be part of a path.
 
     <key>/…files…, manifest.json                    an artifact, the output of a stage
+    <key>/dropped.json                              which files of it have been dropped since, where any have
     inputs/<NAME>/<DIGEST>/…files…, manifest.json   a folder that `xstilts put` has put there
     inputs/<NAME>/latest                            the digest that was put last
     inputs/<NAME>/pins/<mark's SHA-256>             the digest that an experiment reads which names none
     reports/<experiment>/…files…                    an experiment's page and tables, as the operator wrote them last
+    uses/<experiment>/use.json                      which stages an experiment has that was run here, and what it keeps
     set-aside/<key or NAME>.<time>.<token>/…        what was found damaged, and set-aside.json saying why
     drafts/…, checkpoints/<key>/…, locks/…          work under way
 
@@ -22,11 +24,14 @@ from typing import Final
 from xstilts.errors import Problem, StoreError
 
 MANIFEST: Final = "manifest.json"
+DROPPED: Final = "dropped.json"
 REASON: Final = "set-aside.json"
 INPUTS: Final = "inputs"
 LATEST: Final = "latest"
 PINS: Final = "pins"
 REPORTS: Final = "reports"
+USES: Final = "uses"
+USE: Final = "use.json"
 SET_ASIDE: Final = "set-aside"
 DRAFTS: Final = "drafts"
 CHECKPOINTS: Final = "checkpoints"
@@ -114,9 +119,7 @@ def report_folder(experiment: str) -> str:
     Raises:
         StoreError: the experiment's name cannot be part of a path.
     """
-    if NAMESPACE.fullmatch(experiment) is None:  # experiments are named as namespaces are
-        raise StoreError(Problem("name", f"must be an experiment's name, was {experiment!r}"))
-    return f"{REPORTS}/{experiment}"
+    return f"{REPORTS}/{_experiment(experiment)}"
 
 
 def report_file(experiment: str, file: str) -> str:
@@ -128,6 +131,21 @@ def report_file(experiment: str, file: str) -> str:
     if INPUT_NAME.fullmatch(file) is None:
         raise StoreError(Problem("file", f"must be a file's name, was {file!r}"))
     return f"{report_folder(experiment)}/{file}"
+
+
+def use_file(experiment: str) -> str:
+    """Where it stands which stages an experiment has.
+
+    Raises:
+        StoreError: the experiment's name cannot be part of a path.
+    """
+    return f"{USES}/{_experiment(experiment)}/{USE}"
+
+
+def _experiment(name: str) -> str:
+    if NAMESPACE.fullmatch(name) is None:  # experiments are named as namespaces are
+        raise StoreError(Problem("name", f"must be an experiment's name, was {name!r}"))
+    return name
 
 
 def set_aside_folder(folder: str, moment: datetime, token: str) -> str:
@@ -151,7 +169,10 @@ def path_problem(path: str) -> str | None:
     """
     rules = (
         (any(part in {"", ".", ".."} for part in path.split("/")), "must have no empty, '.' or '..' part"),
-        (path in {MANIFEST, REASON}, "must have another name: the store writes its own file of this one"),
+        (
+            path in {MANIFEST, DROPPED, REASON},
+            "must have another name: the store writes its own file of this one",
+        ),
         ("?versionId=" in path, "must not hold '?versionId=', which s3fs takes for a part of the address"),
         (
             "\\" in path or any(unicodedata.category(c) == "Cc" for c in path),
