@@ -13,6 +13,8 @@ from typing import Final
 
 from made_files import differing
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # for operator_progress.exposing
+
 from docs import catalogue, codes, commands, metrics, notebook, resources, values
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"

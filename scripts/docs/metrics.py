@@ -1,19 +1,17 @@
-"""The metrics, as the operator exposes them: every one is told something once, and then read."""
+"""The metrics, as the operator exposes them: every one has been told something, and is then read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 import yaml
 from chart_files import CHART
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from docs.markdown import block, code, codes, table
-from xstilts_operator.actions import Resource
+from operator_progress.exposing import everything
 from xstilts_operator.cache import Cache
-from xstilts_operator.metrics.instruments import AgeCollector, Instruments
 from xstilts_operator.metrics.state import SERIES, StateCollector
 
 OWN: Final = "xstilts_"
@@ -43,10 +41,11 @@ The rules of `charts/xstilts/files/alerts.yaml`; `prometheusRule.enabled` instal
 
 def page() -> str:
     """The page."""
+    state = list(StateCollector(Cache()).collect())
     return PAGE.format(
         series=SERIES,
-        state=_table(StateCollector(Cache()).collect()),
-        own=_table(_own()),
+        state=_table(state),
+        own=_table(_beside({family.name for family in state})),
         alerts="\n".join(_alerts()),
     )
 
@@ -64,25 +63,17 @@ def _labels(family: Metric) -> Iterable[str]:
     if isinstance(family, GaugeMetricFamily):
         return family._labelnames  # noqa: SLF001 - there is no other word for it
     if not family.samples:
-        raise ValueError(f"docs.metrics must have {family.name} told something, so that its labels are known")
+        raise ValueError(
+            f"operator_progress.exposing must have {family.name} told something, so that its labels are known"
+        )
     return dict.fromkeys(label for sample in family.samples for label in sample.labels if label != _BUCKET)
 
 
-def _own() -> Iterator[Metric]:
-    registry = CollectorRegistry()
-    told = Instruments(registry)
-    told.added(1)
-    told.started(0.0, 0)
-    told.finished(0.0)
-    told.retried()
-    told.reconciled("kind", "outcome", 0.0)
-    told.listed("kind", 0)
-    told.called("verb", "resource", "code", 0.0)
-    told.progress_answered(200)
-    told.progress_written("written")
-    told.progress_pending(lambda: 0)
-    registry.register(AgeCollector(lambda: dict.fromkeys(Resource, 0.0), lambda: 0.0))
-    yield from (family for family in registry.collect() if family.name.startswith(OWN))
+def _beside(state: Container[str]) -> Iterator[Metric]:
+    """The project's own metrics, but those of the resources' state."""
+    for family in everything(Cache()).collect():
+        if family.name.startswith(OWN) and family.name not in state:
+            yield family
 
 
 def _alerts() -> Iterator[str]:

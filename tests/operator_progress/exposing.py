@@ -1,4 +1,4 @@
-"""What the operator registers for Prometheus, put together as it does it."""
+"""What the operator registers for Prometheus, put together as it does it; the reference of metrics is made of it too."""
 
 from __future__ import annotations
 
