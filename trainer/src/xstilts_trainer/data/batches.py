@@ -83,7 +83,7 @@ def in_order(batches: Sequence[Indices], outputs: Sequence[Sequence[T]]) -> list
 
 
 def padding_share(batches: Sequence[Indices]) -> float:
-    """The share of the places that holds padding, between 0 and 1; each batch is given by its features' lengths."""
+    """The share of the places that holds padding, between 0 and 1; each batch is given by its sequences' lengths."""
     places = sum(len(lengths) * int(lengths.max()) for lengths in batches)
     return 1 - sum(int(lengths.sum()) for lengths in batches) / places
 

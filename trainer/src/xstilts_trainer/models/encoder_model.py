@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from xstilts.stage import Family, Pooling
 from xstilts_trainer.models.backbone import Backbone, load_backbone, save_backbone
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import Head
 from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
+from xstilts_trainer.models.packing import encode_packed, is_packable, is_packed
 from xstilts_trainer.models.pooling import Encoded
 from xstilts_trainer.models.task_model import Batch, TaskModel
 from xstilts_trainer.precision import in_fp32
@@ -28,6 +30,18 @@ class EncoderModel(TaskModel):
         # torch refuses a module that is called as one of its own attributes ("train"): a task may be called so
         self._registered = nn.ModuleDict({f"head_{task}": head for task, head in heads.items()})
 
+    @property
+    def packable(self) -> PreTrainedModel | None:
+        """The encoder, where it can be packed."""
+        return self.encoder if is_packable(self.encoder.config) else None
+
+    @property
+    def packed_tasks(self) -> list[str]:
+        """All tasks of a packed encoder whose loss leaves padding out."""
+        if not is_packed(self.encoder):
+            return []
+        return [task for task, head in self.heads.items() if not head.reads_padding]
+
     def logits(self, task: str, batch: Batch) -> Tensor:
         """Logits of a batch.
 
@@ -40,7 +54,7 @@ class EncoderModel(TaskModel):
         """
         shape = batch["input_ids"].shape[:-1]
         flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
-        encoded = encode(self.backbone, flat)
+        encoded = encode(self.backbone, flat, packed=task in self.packed_tasks)
         with in_fp32():  # a head costs nothing, and rounded logits would tie
             logits: Tensor = self.heads[task](encoded)
         return logits.view(*shape, *logits.shape[1:])
@@ -70,15 +84,17 @@ class EncoderModel(TaskModel):
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def encode(backbone: Backbone, inputs: Batch) -> Encoded:
+def encode(backbone: Backbone, inputs: Batch, *, packed: bool = False) -> Encoded:
     """Run the encoder on [N, T] inputs; token types go only to an encoder that has more than one."""
-    outputs = backbone.encoder(**_taken(backbone, inputs))
-    pooled = getattr(outputs, "pooler_output", None)
-    return Encoded(
-        hidden=outputs.last_hidden_state.float(),
-        mask=inputs["attention_mask"],
-        pooled=None if pooled is None else pooled.float(),
-    )
+    encoder, mask = backbone.encoder, inputs["attention_mask"]
+    if packed:
+        hidden = encode_packed(encoder, _taken(backbone, inputs))
+        pooler = getattr(encoder, "pooler", None)
+        pooled = None if pooler is None else pooler(hidden)
+    else:
+        outputs = encoder(**_taken(backbone, inputs))
+        hidden, pooled = outputs.last_hidden_state, getattr(outputs, "pooler_output", None)
+    return Encoded(hidden.float(), mask, None if pooled is None else pooled.float())
 
 
 def hidden_states(backbone: Backbone, inputs: Batch) -> tuple[Tensor, ...]:

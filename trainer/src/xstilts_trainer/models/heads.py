@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,12 @@ class HeadSpec:
 
 
 class Head(nn.Module, ABC):
-    """Logits from an encoder's output, and the mean loss of a batch from logits."""
+    """Logits from an encoder's output, and the mean loss of a batch from logits.
+
+    `reads_padding`: whether the loss hangs on the vectors of padding, so that the encoder has to compute them.
+    """
+
+    reads_padding: ClassVar[bool] = False
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
@@ -118,7 +124,11 @@ class SpanHead(Head):
 
     The null answer is the first token. A backbone without such a token (mT5) has a learned vector instead: an attention
     query over the sequence, whose result stands at position 0, where only the question's first piece would stand.
+
+    As in transformers' head, an answer may begin or end at any place of the batch: padding too takes part in the softmax.
     """
+
+    reads_padding: ClassVar[bool] = True
 
     def __init__(self, spec: HeadSpec, config: PreTrainedConfig) -> None:
         super().__init__(spec)

@@ -24,6 +24,7 @@ from xstilts_trainer.models.folders import weight_files
 from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.linear import Linear, linear
+from xstilts_trainer.models.packing import is_packed
 
 HEAD_NAMES: Final = (  # where a checkpoint's head keeps (dense, norm, bias): XLM-R; BERT and old DeBERTa; DeBERTa v3
     ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
@@ -58,7 +59,7 @@ class MaskedLM(nn.Module):
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits [M, V] of the M positions whose label is not -100, row by row, for inputs and labels [B, T]."""
-        hidden = encode(self.backbone, batch).hidden
+        hidden = encode(self.backbone, batch, packed=is_packed(self.encoder)).hidden
         embeddings = self.encoder.get_input_embeddings().weight
         logits: Tensor = self.head(hidden[batch["labels"] != IGNORED], embeddings)
         return logits.float()

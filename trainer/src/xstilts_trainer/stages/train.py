@@ -13,6 +13,7 @@ from xstilts.stage import Stage, TrainSpec
 from xstilts.store import Store
 from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.predict import mean_score, predict
+from xstilts_trainer.models.packing import pays_on, set_packed
 from xstilts_trainer.precision import NAMES, precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.stages.forms import Training, open_training
@@ -45,6 +46,7 @@ def train(
     training = open_training(spec, sources)
     tasks = Feed(spec, training.sets, training.features.pieces, training.prepare)
     trained, feed = training.with_text(tasks)
+    set_packed(trained.packable, packed=pays_on(device()))  # a checkpoint keeps its own form
     trainer = Trainer(
         trained.to(device()),
         feed,
@@ -77,7 +79,7 @@ def train(
         "stepsPerEpoch": feed.steps_per_epoch,
         "stepsKept": trainer.kept_steps,
         "textStepsPerEpoch": feed.steps_per_epoch - tasks.steps_per_epoch,
-        "paddingShare": f"{tasks.padding_share():.4f}",
+        "paddingShare": f"{tasks.padding_share(trained.packed_tasks):.4f}",
         "tasks": task_records(training.sets),
         "loss": loss_curve(trainer.state.losses),
     }
@@ -88,6 +90,7 @@ def train(
         "seed": spec.seed,
         "hardware": hardware,
         "precision": precision,
+        "packed": sorted(trained.packed_tasks),
         "sources": dict(sources.digests),
     }
 

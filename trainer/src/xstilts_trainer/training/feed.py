@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from xstilts.stage import TrainSpec
 from xstilts_trainer.data.batches import Batch, collate, padding_share
@@ -51,8 +53,8 @@ class Feed:
         self._sets = sets
         self._pieces = pieces
         self._prepare = prepare
-        self._lengths = {name: of_task.encoded.lengths for name, of_task in sets.items()}
-        self._mixture = Mixture(self._lengths, recipe.batch_size, recipe.epochs, spec.seed, spec.mixing)
+        lengths = {name: of_task.encoded.lengths for name, of_task in sets.items()}
+        self._mixture = Mixture(lengths, recipe.batch_size, recipe.epochs, spec.seed, spec.mixing)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -68,7 +70,11 @@ class Feed:
         collated = collate(features, self._pieces)
         return StepBatch(name, self._prepare(collated), rows, collated)
 
-    def padding_share(self) -> float:
-        """The share of the first epoch's places that holds padding, between 0 and 1."""
-        batches = map(self._mixture.batch, range(self.steps_per_epoch))
-        return padding_share([self._lengths[name][indices] for name, indices in batches])
+    def padding_share(self, packed: Collection[str]) -> float:
+        """The share of the first epoch's places that holds padding, between 0 and 1; the tasks that are packed have none."""
+        batches = []
+        for name, indices in map(self._mixture.batch, range(self.steps_per_epoch)):
+            features = [self._sets[name].encoded.features[index] for index in indices]
+            lengths = np.array([len(sequence) for feature in features for sequence in feature.inputs])
+            batches += list(lengths.reshape(-1, 1)) if name in packed else [lengths]
+        return padding_share(batches)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xstilts.errors import DataError, UserError
 from xstilts.stage import Hyperparameters
+from xstilts_trainer.models.packing import is_packed, set_packed
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
@@ -220,6 +221,7 @@ class Trainer:
             "optimiser": optimiser,
             "settings": self._settings,
             "threads": torch.get_num_threads(),
+            "packed": is_packed(self._model.packable),
         }
         save_checkpoint(self._folder, Checkpoint(self.state.step, tensors, state))
         self._bring()
@@ -244,6 +246,8 @@ class Trainer:
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         torch.set_num_threads(checkpoint.state["threads"])  # another number might change bits
+        # as would the other form; a checkpoint that names none was padded
+        set_packed(self._model.packable, packed=checkpoint.state.get("packed", False))
         _set_weights(self._model, groups["model"])
         moments: dict[int, dict[str, Any]] = {
             int(index): dict(values) for index, values in checkpoint.state["optimiser"].items()

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import ContinuedPretraining, Mixing
@@ -24,6 +25,7 @@ from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.subsets import limited
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.masked_lm import MaskedLM
+from xstilts_trainer.models.packing import is_packed
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.training.feed import Feed, StepBatch
 
@@ -46,6 +48,16 @@ class TasksAndText(TaskModel):
         super().__init__()
         self.tasks = tasks
         self.text = text
+
+    @property
+    def packable(self) -> PreTrainedModel | None:
+        """The encoder that both share, where it can be packed."""
+        return self.tasks.packable
+
+    @property
+    def packed_tasks(self) -> list[str]:
+        """Those of the heads, and the text of a packed encoder."""
+        return [*self.tasks.packed_tasks, *([OBJECTIVE] if is_packed(self.packable) else [])]
 
     def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean loss of a batch of a task, or of masked text."""
