@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from xstilts.cli import app
+from xstilts.errors import UserError
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import plan
 from xstilts.spec import load_experiment
+from xstilts.stage import Kind
 from xstilts.store import Store
 
 FILE = """\
@@ -156,3 +162,144 @@ def test_an_input_that_was_never_put_is_no_hindrance(invoke):
     text = Path("one.yaml").read_text().replace("./rows", "store://rows")
     Path("one.yaml").write_text(text)
     assert invoke("one.yaml").stdout == "everything in the store is needed\n"
+
+
+UID = "unpinned:0f3a5b7c-0000-4000-8000-000000000001"
+HUB = """\
+apiVersion: xstilts.dev/v1alpha1
+kind: TransferExperiment
+metadata: {name: hub}
+spec:
+  models: [{name: mine, pretrained: FacebookAI/xlm-roberta-base}]
+  tasks: [{name: rows, type: Classification, labels: ["a", "b"], languages: [en], data: "store://rows"}]
+  targets: [{task: rows}]
+  seeds: [1]
+"""
+
+
+@pytest.fixture
+def on_cluster(invoke):
+    """What an experiment of a cluster leaves that names a model without commit and rows without digest; its plan, what it read."""
+    store = Store.open(STORE)
+    Path("hub.yaml").write_text(HUB)
+    read = store.put("rows", Path("rows"))
+    planned = plan(load_experiment(Path("hub.yaml")), UID)
+    for one in planned.stages:
+        for name, reference in one.stage.spec.get("inputs", {}).items():
+            assert store.pinned(reference["name"], reference["digest"]) == read, name
+        if one.stage.kind is not Kind.REPORT:
+            with store.write(one.stage, {}) as draft:
+                (draft.path / "output").write_bytes(bytes(1000))
+    store.put("rows", Path("old-rows"))  # newer than what it has read
+    return planned, read
+
+
+def test_what_a_cluster_may_need_and_no_file_leads_to_stays_and_is_told(invoke, on_cluster):
+    store = Store.open(STORE)
+    planned, read = on_cluster
+    theirs = set(store.keys())
+    assert theirs == {one.key for one in planned.stages if one.stage.kind is not Kind.REPORT}
+    one = run("one.yaml", store)  # another experiment, of a machine
+    store.put("rows", Path("old-rows"))
+    (store.checkpoint_dir("0" * 64) / "step").write_text("state")
+    two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+    for path in (store.checkpoint_dir("0" * 64) / "step", store.checkpoint_dir("0" * 64)):
+        os.utime(path, (two_days_ago, two_days_ago))
+    done = invoke("hub.yaml", "--yes")
+    assert done.exit_code == 0, done.output
+    assert set(store.keys()) == theirs, "the other experiment was not named, and goes"
+    assert one.isdisjoint(theirs)
+    assert read in set(store.inputs())
+    assert store.checkpoint_dir("0" * 64).is_dir(), "it may be a training of the cluster's"
+    assert f"kept: {len(theirs) + 2} items, " in done.stderr
+    assert "--cluster asks it" in done.stderr
+
+
+def test_what_rests_on_something_without_a_commit_stays_too(invoke):
+    """The trainings name nothing unpinned themselves: their parent, the model, is."""
+    store = Store.open(STORE)
+    rows = store.put("rows", Path("rows"))
+    Path("hub.yaml").write_text(HUB.replace("store://rows", str(rows)))
+    theirs = plan(load_experiment(Path("hub.yaml")), UID).stages[:-1]
+    for one in theirs:
+        with store.write(one.stage, {}) as draft:
+            (draft.path / "output").write_bytes(bytes(1000))
+    assert "kept: 3 items, " in invoke("hub.yaml", "--yes").stderr
+    assert set(store.keys()) == {one.key for one in theirs}
+
+
+def test_an_unpinned_experiment_of_a_machine_that_is_not_named_goes(invoke):
+    store = Store.open(STORE)
+    Path("hub.yaml").write_text(HUB.replace('"store://rows"', "./rows"))
+    hub = run("hub.yaml", store)
+    one = run("one.yaml", store)
+    assert hub - one
+    done = invoke("one.yaml", "--yes")
+    assert (set(store.keys()), done.stderr) == (one, "")
+
+
+@pytest.fixture
+def api_server(tmp_path, monkeypatch):
+    """An API server that has the experiment of hub.yaml, which no operator has accepted yet."""
+    collection = "/apis/xstilts.dev/v1alpha1/namespaces/default/transferexperiments"
+    experiment = yaml.safe_load(HUB)
+    experiment["metadata"] |= {"namespace": "default", "uid": UID.removeprefix("unpinned:")}
+    objects = {collection: {"items": [experiment]}, f"{collection}/hub": experiment}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = objects.get(self.path)
+            self.send_response(404 if found is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(found or {"kind": "Status", "code": 404}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        named = {"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "default"}}
+        settings = {
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": address}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [named],
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(settings))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        yield objects
+        server.shutdown()
+
+
+def test_a_cluster_is_asked_which_experiments_it_has(invoke, on_cluster, api_server):
+    store = Store.open(STORE)
+    _, read = on_cluster
+    gone = plan(load_experiment(Path("hub.yaml")), f"{UID[:-1]}2").stages[0].stage
+    with store.write(gone, {}) as draft:
+        (draft.path / "output").write_bytes(bytes(1000))
+    before = set(store.keys())
+    done = invoke("--cluster", "--yes")
+    assert done.exit_code == 0, done.output
+    assert before - set(store.keys()) == {gone.key}
+    assert set(store.inputs()) == {read}, "the newer rows are read by nobody"
+    assert done.stderr == ""
+
+
+def test_nothing_goes_where_an_experiment_of_the_cluster_cannot_be_planned(invoke, on_cluster, api_server):
+    next(one for path, one in api_server.items() if path.endswith("/hub"))["spec"]["targets"] = [
+        {"task": "nothing"}
+    ]
+    before = everything()
+    refused = invoke("--cluster", "--yes")
+    assert isinstance(refused.exception, UserError) or refused.exit_code == 64, refused.output
+    assert everything() == before
+
+
+def test_without_a_file_and_a_cluster_nothing_is_taken_for_unneeded(invoke):
+    run("one.yaml", Store.open(STORE))
+    before = everything()
+    refused = invoke("--yes")
+    assert refused.exit_code == 64 or isinstance(refused.exception, UserError), refused.output
+    assert everything() == before

@@ -12,6 +12,8 @@ from xstilts.cluster.explain import Evidence, blamed, explain
 from xstilts.cluster.plans import AcceptedPlan, numbers_of, read_plan
 from xstilts.cluster.reading import after_the_failures, experiment_standing, stage_standings
 from xstilts.errors import Problem, UnavailableError, UserError
+from xstilts.plan import Plan, plan
+from xstilts.plan.sources import UNPINNED
 from xstilts.results import Results, results_of
 from xstilts.spec import Experiment, read_experiment
 from xstilts.standing import ExperimentStanding, Explanation, StageStanding, choose_stage
@@ -118,6 +120,17 @@ class ClusterPlace:
             problem = f"must have been planned by the operator, is not; `xstilts explain {name}` says why"
             raise UserError(Problem(f"experiment {name}", problem))
         return read_plan(self.client.get(paths.core(self.namespace, "configmaps", plan)))
+
+    def plan(self, name: str) -> Plan:
+        """The plan of an experiment: the accepted one, or what the operator will make of it.
+
+        Raises:
+            UserError: it cannot be read, or the experiment cannot be planned.
+        """
+        obj = self.get(name)
+        if ((obj.get("status") or {}).get("plan") or {}).get("name"):
+            return self.accepted(name).plan
+        return plan(self.spec(name), f"{UNPINNED}{obj['metadata']['uid']}")
 
     def spec(self, name: str) -> Experiment:
         """An experiment as it stands now."""

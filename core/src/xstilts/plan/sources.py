@@ -29,6 +29,16 @@ def is_unpinned(digest: str) -> bool:
     return digest.startswith(UNPINNED)
 
 
+def marked_by_cluster(stage: Stage) -> bool:
+    """Whether a stage itself reads something without commit or digest, for an experiment of a cluster.
+
+    Its mark is the experiment's UID; that of a file is a namespace and a name (see `Hub.of`), and a file's inputs have digests.
+    """
+    mark = stage.spec.get("unpinned", "")
+    inputs = stage.spec.get("inputs", {}).values()
+    return (bool(mark) and "/" not in mark) or any(is_unpinned(reference["digest"]) for reference in inputs)
+
+
 @dataclass(frozen=True)
 class Hub:
     """The hub as an experiment sees it: the commits that it has pinned, and its mark for what it has not.
