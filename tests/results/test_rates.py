@@ -56,7 +56,7 @@ def store(tmp_path):
     return Store.open(str(tmp_path / "store"), "team")
 
 
-def choose(store, planned):
+def choose(store, planned, *, weights=False):
     """Write what a stage that begins from a sweep leaves of its choice; of the others nothing."""
     swept = {
         role.removeprefix("model."): key
@@ -65,6 +65,8 @@ def choose(store, planned):
     }
     with store.write(planned.stage, {}) as draft:
         (draft.path / "scores.json").write_text("{}")
+        if weights:
+            (draft.path / "model.safetensors").write_bytes(bytes(1000))
         if swept:
             rates = sorted(swept, key=float)
             candidates = [{"learningRate": rate, "dev": DEV[rate], "stage": swept[rate]} for rate in rates]
@@ -109,6 +111,19 @@ def test_a_choice_is_known_as_soon_as_one_stage_begins_from_it(experiment, store
     results = gather(experiment, planned, store)
     assert names(results.rates) == [("small", "mix", "intermediate", ("mnli", "qqp"), 1)]
     assert rates_table(results).title.endswith("(partial)")
+
+
+def test_a_choice_is_told_also_when_the_weights_that_came_of_it_were_dropped(experiment, store):
+    planned = plan(experiment)
+    trained = next(
+        one
+        for one in planned.of_kind(Kind.TRAIN)
+        if any(role.startswith("model.") for role in one.stage.parents)
+    )
+    choose(store, trained, weights=True)
+    assert store.drop(trained.key) > 0
+    assert store.lookup(trained.key) is None
+    assert len(gather(experiment, planned, store).rates) == 1
 
 
 def test_models_of_equal_content_are_both_named(file, store):
