@@ -216,6 +216,10 @@ def stage_status(placement: Schema) -> Schema:
         resumes=number("Attempts that were interrupted by others."),
         stalledResumes=number("Of these the last in a row that made no progress."),
         retryAfter=time("No attempt begins before it."),
+        weightsDropped={
+            "description": "Its weights were dropped since (spec.store.keep): it runs again where they are needed.",
+            "type": "boolean",
+        },
         cached={"description": "It was done before it was asked for here.", "type": "boolean"},
         scores=values("Task -> metric -> language -> score in percent.", 64, values("", 32, languages)),
         score=text(256, "Each task's main score, the mean over its languages."),

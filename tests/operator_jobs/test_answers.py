@@ -77,7 +77,7 @@ def test_a_failure_fits(text):
 
 def test_a_preparation_takes_a_bit_and_its_prefix_and_a_training_what_it_cost():
     assert answer_size(Kind.PREPARE, {}) == len('"0123456789abcdef":{},')
-    assert answer_size(Kind.TRAIN, {}) == len('"0123456789abcdef":{"gpuSeconds":999999999},')
+    assert answer_size(Kind.TRAIN, {}) == len('"0123456789abcdef":{"dropped":true,"gpuSeconds":999999999},')
 
 
 @pytest.mark.parametrize("seeds", [1, 8, 64])

@@ -191,6 +191,58 @@ def test_a_report_fails_where_the_store_holds_something_else(filled, tmp_path, d
     assert not (tmp_path / "store" / "team" / "reports").exists()
 
 
+@pytest.fixture
+def trained(filled):
+    """Two trainings of the plan that the store holds, with weights."""
+    _, _, store, held = filled
+    found = [stage for stage in held if stage.kind is Kind.TRAIN][:2]
+    for stage in found:
+        store.remove(stage.key)
+        with store.write(stage, {}) as draft:
+            (draft.path / "model.safetensors").write_text(stage.key, encoding="utf-8")
+            (draft.path / "dev.json").write_text('{"score": null}', encoding="utf-8")
+    return found
+
+
+def drops_file(folder, *prefixes):
+    path = folder / "DROPS.json"
+    path.write_text(json.dumps(prefixes), encoding="utf-8")
+    return path
+
+
+def test_a_report_drops_the_weights_that_it_is_given_and_a_lookup_tells(filled, trained, tmp_path):
+    document, plan, store, held = filled
+    outputs, _ = outputs_file(tmp_path, store, held)
+    gone, there = trained
+    others = store.record(next(one for one in held if one.kind is Kind.EVALUATE).key)
+    drops = drops_file(tmp_path, gone.key[:16], others.manifest.key[:16], "f" * 16, "../../outside")
+    code, message = run_program(
+        "report", tmp_path, [plan, outputs, drops], XSTILTS_STARTED="2026-01-31T08:00:00Z"
+    )
+    assert code == 0, message
+    assert read_answer(ReportAnswer, message, PLAN).path == "reports/grid/report.html"
+    assert store.record(gone.key).dropped == {"model.safetensors"}
+    assert store.lookup(gone.key) is None
+    assert store.lookup(there.key) is not None
+    assert store.record(others.manifest.key) == others
+    found = look_up(document, plan, tmp_path)
+    assert found.keys() == {stage.key for stage in held}
+    assert [found[one.key].dropped for one in trained] == [True, False]
+
+
+def test_a_report_does_not_fail_by_weights_that_cannot_be_dropped(filled, trained, tmp_path):
+    _, plan, store, held = filled
+    outputs, _ = outputs_file(tmp_path, store, held)
+    (tmp_path / "store" / "team" / "locks").write_text("no folder", encoding="utf-8")
+    drops = drops_file(tmp_path, *(one.key[:16] for one in trained))
+    code, message = run_program(
+        "report", tmp_path, [plan, outputs, drops], XSTILTS_STARTED="2026-01-31T08:00:00Z"
+    )
+    assert code == 0, message
+    assert read_answer(ReportAnswer, message, PLAN).path == "reports/grid/report.html"
+    assert all(store.lookup(one.key) for one in trained)
+
+
 def test_sigterm_ends_a_program_that_has_no_default_action_for_it(tmp_path):
     """As the first process of a container, where a signal without a handler does nothing."""
     plan = tmp_path / "plan"

@@ -29,7 +29,7 @@ from xstilts_operator.actions import (
 from xstilts_operator.answers import LOOKUP_SCHEMA, PREFIX, REPORT_SCHEMA
 from xstilts_operator.cache import Cache
 from xstilts_operator.decide import Decider
-from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, STAGE_ANNOTATION, STAGE_LABEL
+from xstilts_operator.names import ATTEMPT_LABEL, DROPS_ANNOTATION, KIND_LABEL, STAGE_ANNOTATION, STAGE_LABEL
 from xstilts_operator.observe import Observatory
 from xstilts_operator.routing import Key
 from xstilts_operator.settings import Settings
@@ -78,6 +78,7 @@ class World:
 
     Attributes:
         store: the keys that the artifact store holds, with the value of all their scores.
+        dropped: the keys of those whose weights have been dropped, by a report or from the beginning.
         jobs_made: the names of all Jobs ever made, in order.
         made_for: for each of them the UID of its owner.
         writes: of each object, what was written: create, status, owners, job.
@@ -89,6 +90,7 @@ class World:
     settings: Settings = SETTINGS
     now: datetime = START
     store: dict[str, float] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
     jobs_made: list[str] = field(default_factory=list)
     made_for: list[str] = field(default_factory=list)
     writes: dict[str, list[str]] = field(default_factory=dict)
@@ -369,11 +371,17 @@ class World:
                 scores = scores_of(stage, self.store[key])
                 told = {"outputsDigest": sha256_hex(key.encode()), "scores": scores} if scores else {}
                 found[key[:PREFIX]] = {"gpuSeconds": 360, **told}
+                found[key[:PREFIX]] |= {"dropped": True} if key in self.dropped else {}
         name = job["metadata"]["labels"]["xstilts.dev/plan"]
         return json.dumps({"schema": LOOKUP_SCHEMA, "plan": name, "index": index, "found": found})
 
     def _written(self, job: Any) -> str:
         name = job["metadata"]["labels"]["xstilts.dev/plan"]
+        template = self._bodies[job["metadata"]["uid"]]["spec"]["template"]
+        plan = self.cache.plan_of(NAMESPACE, name)
+        assert plan is not None
+        gone = json.loads(template["metadata"]["annotations"].get(DROPS_ANNOTATION, "[]"))
+        self.dropped |= {key for key in plan.stages if key[:PREFIX] in gone}
         return json.dumps({"schema": REPORT_SCHEMA, "plan": name, "path": "reports/grid/report.html"})
 
     def _result(self, body: Any) -> str:
@@ -382,6 +390,8 @@ class World:
             return ""
         stage = Stage.model_validate_json(text)
         digest = sha256_hex(stage.key.encode())
+        assert not self.dropped & set(stage.parents.values()), "it began from weights that are gone"
+        self.dropped.discard(stage.key)
         return Result(key=stage.key, outputs_digest=digest, scores=scores_of(stage, 50.0)).model_dump_json(
             by_alias=True
         )

@@ -18,11 +18,18 @@ from typing import Any
 from operator_sim.store import Event, Store
 from xstilts.canonical import sha256_hex
 from xstilts.scoring import MAIN
-from xstilts.stage import EvaluateSpec, Kind, Result, Stage
+from xstilts.stage import EvaluateSpec, Kind, Result, Stage, StageFailure
 from xstilts_operator.actions import Resource
 from xstilts_operator.answers import LOOKUP_SCHEMA, PREFIX, REPORT_SCHEMA
 from xstilts_operator.api import Conflict, NotFound
-from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, STAGE_ANNOTATION, STAGE_LABEL
+from xstilts_operator.names import (
+    ATTEMPT_LABEL,
+    DROPS_ANNOTATION,
+    KIND_LABEL,
+    PLAN_LABEL,
+    STAGE_ANNOTATION,
+    STAGE_LABEL,
+)
 from xstilts_operator.plans import thaw
 from xstilts_operator.tolerant import mapping, stamp
 
@@ -311,7 +318,7 @@ def answer_of(
         frozen: the plan's ConfigMap, for lookups and reports.
         pods: how many pods its Job has.
         script: the exit code of an attempt of a stage.
-        held: the keys that the artifact store holds; an attempt that ends well adds its own.
+        held: the keys whose files the artifact store holds; an attempt that ends well adds its own, a report drops some.
     """
     labels, annotations = pod["metadata"]["labels"], pod["metadata"].get("annotations", {})
     if labels[KIND_LABEL] == "lookup":
@@ -322,6 +329,8 @@ def answer_of(
         said = {"schema": LOOKUP_SCHEMA, "plan": labels[PLAN_LABEL], "index": index, "found": found}
         return 0, json.dumps(said)
     if labels[KIND_LABEL] == "report":
+        gone = json.loads(annotations.get(DROPS_ANNOTATION, "[]"))
+        held -= {key for key in held if key[:PREFIX] in gone}
         return 0, json.dumps(
             {"schema": REPORT_SCHEMA, "plan": labels[PLAN_LABEL], "path": "reports/report.html"}
         )
@@ -329,6 +338,10 @@ def answer_of(
     code = script(stage, int(labels[ATTEMPT_LABEL]))
     if code != 0:
         return code, ""
+    missed = next((key for key in stage.parents.values() if key not in held), None)
+    if missed is not None:
+        error = StageFailure(message="its parent's files must be in the store, are not", parent=missed)
+        return 1, Result(key=stage.key, error=error).model_dump_json(by_alias=True, exclude_none=True)
     held.add(stage.key)
     result = Result(key=stage.key, outputs_digest=sha256_hex(stage.key.encode()), scores=scores_of(stage))
     return 0, result.model_dump_json(by_alias=True, exclude_none=True)

@@ -59,7 +59,7 @@ class Invariants:
             self.broken.append(f"pods of attempts {sorted(alive)} of {labels[STAGE_LABEL]} at once")
 
     def _stage_written(self, stage: Any) -> None:
-        """Attempts only count up, a bill only grows, and what has succeeded stays so, with its scores."""
+        """Attempts only count up, a bill only grows, and what has succeeded stays so, with its scores, while its output is there."""
         uid, name = stage["metadata"]["uid"], stage["metadata"]["name"]
         before, self._stages[uid] = mapping(self._stages.get(uid), "status"), stage
         after = mapping(stage, "status")
@@ -68,7 +68,8 @@ class Invariants:
         if gpu_seconds(after) < gpu_seconds(before):
             self.broken.append(f"{name}: its bill fell from {gpu_seconds(before)} to {gpu_seconds(after)}")
         kept = ("state", "scores", "outputsDigest")
-        if before.get("state") == "Succeeded" and any(before.get(part) != after.get(part) for part in kept):
+        there = before.get("state") == "Succeeded" and not before.get("weightsDropped")
+        if there and any(before.get(part) != after.get(part) for part in kept):
             self.broken.append(f"{name}: had succeeded, and is written again as {after.get('state')}")
         if after.get("state") == "Active" != before.get("state"):
             self._admitted(mapping(after, "attempt").get("experimentUID"))

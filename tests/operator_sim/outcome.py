@@ -131,7 +131,7 @@ def _counts(one: Any) -> dict[str, int]:
 def _stage(stage: Any, names: dict[str, str], scenario: Scenario) -> Any:
     status = mapping(stage, "status")
     owners = sorted(names.get(owner["uid"], "nobody") for owner in stage["metadata"]["ownerReferences"])
-    said = {name: status.get(name) for name in ("state", "scores")}
+    said = {name: status.get(name) for name in ("state", "scores", "weightsDropped")}
     if scenario.exact:
         counted = ("reason", "outputsDigest", "cached", "failures", "resumes")
         said |= {name: status.get(name) for name in counted}

@@ -236,6 +236,13 @@ SCENARIOS = (
         exact=False,
         billed=False,
     ),
+    Scenario(
+        "weights go, and are needed again",
+        spec=SMALL | {"store": {"name": "default", "keep": "Scores"}},
+        steps=(Step(People.ended, _grow),),
+        exact=False,
+        billed=False,
+    ),
 )
 
 

@@ -40,6 +40,7 @@ ENDS = {
     "suspended at any moment": "Completed",
     "deleted and made anew": "Completed",
     "they come and go": "Completed",
+    "weights go, and are needed again": "Completed",
 }
 
 
@@ -70,6 +71,14 @@ def test_a_calm_run_makes_every_job_once() -> None:
     outcome = calm(0)
     assert set(outcome.jobs.values()) == {1}
     assert {stage["attempts"] for stage in outcome.stages.values()} == {1}
+
+
+def test_weights_that_went_are_made_again_once_where_they_are_needed() -> None:
+    outcome = calm(len(SCENARIOS) - 1)
+    trainings = {name: one for name, one in outcome.stages.items() if name.startswith("train-")}
+    assert trainings
+    assert all(one["weightsDropped"] for one in trainings.values())
+    assert not any(one["weightsDropped"] for name, one in outcome.stages.items() if name not in trainings)
 
 
 @pytest.mark.timeout(600)

@@ -19,8 +19,12 @@ _LONGEST_TEXT: Final = 300  # characters of a failure's place and sentence, each
 
 
 class Found(Model):
-    """A stage that the store holds, and what it has cost; of an evaluation its digest, and its main scores with two digits."""
+    """A stage that the store holds, and what it has cost; of an evaluation its digest, and its main scores with two digits.
 
+    `dropped`: its weights have been dropped since.
+    """
+
+    dropped: bool = False
     gpu_seconds: int | None = Field(default=None, ge=0, le=MOST_SECONDS)
     outputs_digest: str | None = None
     scores: dict[str, dict[str, dict[str, str]]] = Field(default_factory=dict)
@@ -77,7 +81,7 @@ def lookup_answer(plan: str, index: int, found: Mapping[str, Found]) -> bytes:
 
 def answer_size(kind: Kind, spec: Mapping[str, Any]) -> int:
     """How many bytes a stage takes at most in a lookup's answer."""
-    found = Found(gpu_seconds=None if kind is Kind.PREPARE else MOST_SECONDS)
+    found = Found(gpu_seconds=None) if kind is Kind.PREPARE else Found(dropped=True, gpu_seconds=MOST_SECONDS)
     if kind is Kind.EVALUATE:
         scores = {
             data.task.name: {

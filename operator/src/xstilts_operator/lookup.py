@@ -1,7 +1,8 @@
 """`python -m xstilts_operator.lookup PLAN [ASKED]`: which stages of a plan does the store hold?
 
 One index of an Indexed Job: it asks for every XSTILTS_INDEXES-th key, from XSTILTS_INDEX on; those that are in the plan ASKED
-too are left out. Manifest, presence and sizes are checked; who reads the files verifies their hashes.
+too are left out. Manifest, presence and sizes are checked; who reads the files verifies their hashes. Of a training whose weights were
+dropped that is said: it is done, where nothing that must run needs them.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ def look(task: Task) -> bytes:
 
 def find(store: Store, key: str) -> Found | None:
     """What the store holds of a stage. Scores that are damaged are set aside: then it holds nothing."""
-    manifest = store.lookup(key)
-    if manifest is None:
+    there = store.record(key)
+    if there is None:
         return None
+    manifest = there.manifest
     cost = min(manifest.gpu_seconds, MOST_SECONDS) or None
     if manifest.kind is not Kind.EVALUATE:
-        return Found(gpu_seconds=cost)
+        return Found(gpu_seconds=cost) if there.whole else Found(dropped=True, gpu_seconds=cost)
     try:
         return _scored(store, manifest, cost)
     except StoreError:

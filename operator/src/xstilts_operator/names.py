@@ -32,6 +32,9 @@ STAGE_ANNOTATION: Final = (
     f"{GROUP}/stage.json"  # on pods of a stage: the stage itself, which the trainer reads as a file
 )
 OUTPUTS_ANNOTATION: Final = f"{GROUP}/outputs.json"  # on pods of a report: what it must find in the store
+DROPS_ANNOTATION: Final = (
+    f"{GROUP}/drops.json"  # on pods of a report: the trainings that give up their weights
+)
 PLAN_LABEL: Final = f"{GROUP}/plan"  # on lookup and report Jobs: the plan that they are about
 
 

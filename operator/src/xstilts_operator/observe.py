@@ -104,6 +104,7 @@ class Observatory:
             companions=self._companions(experiment, now),
             kueue=Resource.WORKLOAD not in self._cache.unserved,
             queued=_Queued(self._cache, namespace),
+            sharing=_Sharing(self, namespace, experiment.uid),
         )
 
     def stage(self, namespace: str, name: str, now: datetime) -> StageScene | None:
@@ -138,6 +139,21 @@ class Observatory:
             ended_for=self._ended_for(named, now),
             gone=self._gone(stage, [pod for pod in pods if pod.job == current], now),
         )
+
+    def others(self, namespace: str, name: str, uid: str) -> dict[str, PlanDocument | None]:
+        """The plans of the experiments that need a stage and are not this one, by UID; None where one cannot be read."""
+        found = map(self._experiment, self._cache.experiments_needing(namespace, name))
+        return {
+            one.uid: self._plan(namespace, one.plan)[0]
+            for one in found
+            if one.uid != uid and not one.deleting
+        }
+
+    def view(self, namespace: str, name: str) -> StageView | None:
+        """A stage; None where it is not there, or is being deleted."""
+        obj = self._cache.get(Resource.STAGE, namespace, name)
+        stage = self._stage(obj) if obj is not None else None
+        return None if stage is None or stage.deleting else stage
 
     def _stage(self, obj: Object) -> StageView:
         return _kept(self._stages, obj, view_stage)
@@ -248,6 +264,21 @@ class _Queued(Container[str]):
 
     def __contains__(self, job: object) -> bool:
         return self.cache.is_queued(self.namespace, str(job))
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """What others have of an experiment's stages: see `xstilts_operator.scenes.Sharing`."""
+
+    observatory: Observatory
+    namespace: str
+    uid: str
+
+    def others(self, name: str) -> Mapping[str, PlanDocument | None]:
+        return self.observatory.others(self.namespace, name, self.uid)
+
+    def stage(self, name: str) -> StageView | None:
+        return self.observatory.view(self.namespace, name)
 
 
 def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:

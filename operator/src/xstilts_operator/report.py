@@ -1,14 +1,15 @@
-"""`python -m xstilts_operator.report PLAN OUTPUTS`: an experiment's page and tables, from what its store holds.
+"""`python -m xstilts_operator.report PLAN OUTPUTS [DROPS]`: an experiment's page and tables, from what its store holds.
 
 OUTPUTS says what the evaluations have answered: the first digits of their keys and outputs digests. What the store holds must
-be that.
+be that. DROPS lists the first digits of the keys of those trainings of the plan that give up their weights once it is written.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def write(task: Task) -> bytes:
         ran=_made_since(began, document, store),
     )
     store.write_report(document.name, files)
+    if len(task.arguments) > 1:
+        drop(document, store, json.loads(Path(task.arguments[1]).read_bytes()))
     return to_message(
         ReportAnswer(
             schema_=REPORT_SCHEMA,
@@ -54,6 +57,19 @@ def write(task: Task) -> bytes:
             partial=results.partial,
         )
     )
+
+
+def drop(document: PlanDocument, store: Store, prefixes: Collection[str]) -> None:
+    """Drop the weights of these trainings of the plan.
+
+    Where one cannot be dropped it stays, and those after it: the report is written, and does not fail by it.
+    """
+    try:
+        for stage in document.of_kind(Kind.TRAIN):
+            if stage.key[:PREFIX] in prefixes:
+                store.drop(stage.key)
+    except Exception:  # noqa: BLE001 - whatever it was: see above
+        traceback.print_exc()
 
 
 def differences(document: PlanDocument, store: Store, outputs: Mapping[str, str]) -> Iterator[Problem]:
@@ -75,8 +91,8 @@ def differences(document: PlanDocument, store: Store, outputs: Mapping[str, str]
 
 def _made_since(began: datetime, document: PlanDocument, store: Store) -> set[str]:
     """The stages that were not in the store when the experiment began."""
-    manifests = (store.lookup(key) for key in document.stages)
-    return {one.key for one in manifests if one is not None and one.created_at >= began}
+    found = (store.record(key) for key in document.stages)
+    return {one.manifest.key for one in found if one is not None and one.manifest.created_at >= began}
 
 
 def _failed(plan: str, error: StageFailure) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.views import ClaimView, ExperimentView, JobView, PodView, StageView, Work, WorkloadView
@@ -22,6 +23,26 @@ class Companion:
     workload: WorkloadView | None = None
 
 
+class Sharing(Protocol):
+    """What other experiments have of an experiment's stages: looked up when it is asked for."""
+
+    def others(self, name: str) -> Mapping[str, PlanDocument | None]:
+        """The plans of the other experiments that are there and need a stage (its name), by UID; None cannot be read."""
+
+    def stage(self, name: str) -> StageView | None:
+        """A stage by its name; None where it is not there."""
+
+
+class _Alone:
+    """An experiment that shares nothing."""
+
+    def others(self, name: str) -> Mapping[str, PlanDocument | None]:  # noqa: ARG002 - the protocol's
+        return {}
+
+    def stage(self, name: str) -> StageView | None:  # noqa: ARG002 - the protocol's
+        return None
+
+
 @dataclass(frozen=True)
 class ExperimentScene:
     """An experiment and what its decision looks at.
@@ -37,6 +58,7 @@ class ExperimentScene:
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
         kueue: whether the API server knows Kueue, as far as it has been asked.
         queued: the names of Jobs, there or gone, that Kueue has a Workload of.
+        sharing: what others have of its stages.
         claim: the volume claim of its store; None where it has none, or nothing is known of it.
     """
 
@@ -50,6 +72,7 @@ class ExperimentScene:
     companions: Mapping[str, Companion] = field(default_factory=dict)
     kueue: bool = True
     queued: Container[str] = frozenset()
+    sharing: Sharing = field(default_factory=_Alone)
     claim: ClaimView | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from xstilts.canonical import canonical_json, digest
@@ -10,12 +10,14 @@ from xstilts_operator.actions import Object, Reference
 from xstilts_operator.answers import PREFIX
 from xstilts_operator.jobs.companion import companion_job
 from xstilts_operator.jobs.pod import annotation_file
-from xstilts_operator.names import OUTPUTS_ANNOTATION, companion_name
+from xstilts_operator.names import DROPS_ANNOTATION, OUTPUTS_ANNOTATION, companion_name
 from xstilts_operator.settings import Settings, StoreSettings
 
 REPORT: Final = "report"
 _FOLDER: Final = "/etc/xstilts/outputs"
 _FILE: Final = "OUTPUTS.json"
+_DROPS_FOLDER: Final = "/etc/xstilts/drops"
+_DROPS_FILE: Final = "DROPS.json"
 
 
 def report_name(plan: str, outputs: Mapping[str, str]) -> str:
@@ -31,6 +33,7 @@ def report_job(
     store: StoreSettings,
     settings: Settings,
     queue: str | None = None,
+    drops: Sequence[str] = (),
 ) -> Object:
     """The report over the evaluations that succeeded.
 
@@ -42,8 +45,10 @@ def report_job(
         store: the experiment's.
         settings: the administrator's.
         queue: the experiment's Kueue queue.
+        drops: keys of the trainings that give up their weights once it is written.
     """
     said = {key[:PREFIX]: outputs_digest[:PREFIX] for key, outputs_digest in outputs.items()}
+    dropped = {DROPS_ANNOTATION: canonical_json([key[:PREFIX] for key in drops]).decode()} if drops else {}
     return companion_job(
         experiment,
         plan,
@@ -51,10 +56,13 @@ def report_job(
         _role(outputs),
         store,
         settings,
-        arguments=(f"{_FOLDER}/{_FILE}",),
+        arguments=(f"{_FOLDER}/{_FILE}", *((f"{_DROPS_FOLDER}/{_DROPS_FILE}",) if drops else ())),
         environment={"XSTILTS_STARTED": started},
-        annotations={OUTPUTS_ANNOTATION: canonical_json(said).decode()},
-        volumes=[annotation_file("outputs", _FOLDER, _FILE, OUTPUTS_ANNOTATION)],
+        annotations={OUTPUTS_ANNOTATION: canonical_json(said).decode(), **dropped},
+        volumes=[
+            annotation_file("outputs", _FOLDER, _FILE, OUTPUTS_ANNOTATION),
+            *(annotation_file("drops", _DROPS_FOLDER, _DROPS_FILE, one) for one in dropped),
+        ],
         queue=queue,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
@@ -20,6 +20,8 @@ from xstilts.canonical import canonical_json, sha256_hex
 from xstilts.plan import Cell, Naive, Plan, PlannedStage
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
+from xstilts.store import Keep, Use
+from xstilts.store.keeping import GIVEN_UP, Phase, UsedStage
 from xstilts_operator.answers import answer_size
 from xstilts_operator.names import stage_name
 
@@ -61,6 +63,7 @@ class FrozenStage:
         key: the stage's key.
         name: the TransferStage's name.
         kind: what it does.
+        phase: of a training; None of what is none.
         parents: role -> key.
         title: for people.
         tasks: what it prepares, trains on or scores.
@@ -72,6 +75,7 @@ class FrozenStage:
     key: str
     name: str
     kind: Kind
+    phase: Phase | None
     parents: Mapping[str, str]
     title: str
     tasks: tuple[str, ...]
@@ -91,6 +95,7 @@ class PlanDocument:
         version: of xstilts, when it was planned.
         recipe_version: of the catalogue, when it was planned.
         image: the trainer's image, when it was planned: a record, stages run with the administrator's of today.
+        keep: spec.store.keep.
         manifest: the experiment as it was written, without what may be edited.
         stages: by key, parents first.
         cells: the grid, in the experiment's order.
@@ -105,6 +110,7 @@ class PlanDocument:
     version: str
     recipe_version: int
     image: str
+    keep: Keep
     manifest: Mapping[str, Any] = field(repr=False)
     stages: Mapping[str, FrozenStage] = field(repr=False)
     cells: tuple[Cell, ...] = field(repr=False)
@@ -124,6 +130,15 @@ class PlanDocument:
     def by_name(self) -> Mapping[str, FrozenStage]:
         """The stages by the TransferStage's name."""
         return {stage.name: stage for stage in self.stages.values()}
+
+    @cached_property
+    def use(self) -> Use:
+        """What the experiment has of the store's stages, and how much it keeps of them."""
+        used = (
+            UsedStage(key=one.key, kind=one.kind, parents=tuple(one.parents.values()), phase=one.phase)
+            for one in self.stages.values()
+        )
+        return Use(experiment=self.name, keep=self.keep, stages=tuple(used))
 
     def questions(self, before: PlanDocument | None = None) -> tuple[str, ...]:
         """The keys that the store is asked for, longest answers first; of equals in the order of the keys.
@@ -201,6 +216,7 @@ def unpack(packed: bytes) -> PlanDocument:
             version=document["version"],
             recipe_version=document["recipeVersion"],
             image=document["image"],
+            keep=_keep(spec.get("store", {}).get("keep")),
             manifest=document["experiment"],
             stages={stage.key: stage for stage in stages},
             cells=cells,
@@ -234,6 +250,7 @@ def _frozen(one: Mapping[str, Any], store: str) -> FrozenStage:
         key=stage["key"],
         name=stage_name(stage["key"], kind, store),
         kind=kind,
+        phase=_phase(spec) if kind is Kind.TRAIN else None,
         parents=dict(stage["parents"]),
         title=one["title"],
         tasks=tuple(sorted(set(named))),
@@ -241,6 +258,17 @@ def _frozen(one: Mapping[str, Any], store: str) -> FrozenStage:
         unpinned=one["unpinned"],
         answer=answer_size(kind, spec),
     )
+
+
+def _phase(spec: Mapping[str, Any]) -> Phase | None:
+    phase: Phase | None = spec.get("phase")
+    return phase if phase in get_args(Phase) else None
+
+
+def _keep(said: Any) -> Keep:
+    """How much is kept; all, where it is not said."""
+    keep: Keep = said if said in GIVEN_UP else "All"
+    return keep
 
 
 def _text(packed: bytes) -> bytes:

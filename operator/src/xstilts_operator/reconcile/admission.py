@@ -104,7 +104,7 @@ def _is_ready(planned: FrozenStage, stages: Mapping[str, StageView]) -> bool:
     parents = (stages.get(key) for key in planned.parents.values())
     idle = stages[planned.key].state in {StageState.PENDING, StageState.WAITING}
     own = stages[planned.key].key == planned.key
-    return own and idle and all(parent is not None and parent.succeeded for parent in parents)
+    return own and idle and all(parent is not None and parent.readable for parent in parents)
 
 
 def _backs_off(stage: StageView, now: datetime) -> bool:

@@ -161,13 +161,15 @@ class _Course:
             admission = self._admit(stages, lookup)
             why = needed_for(document, before, needed(document, stages), admission.admitted)
             stages |= admission.admitted
-        actions += [write(stages[key], *why.get(key, ())) for key in before if stages[key] is not before[key]]
         standing = standings(document, stages, needed(document, stages), experiment.uid)
         told = report(
             self.scene, self.plan.name, document, stages, standing, self.able.store, self.settings, self.now
         )
         if not may_go_on:
             told = not_now(told)
+        stages |= {key: replace(stages[key], dropped=True) for key in told.drops if not stages[key].dropped}
+        actions += [write(stages[key], *why.get(key, ())) for key in before if stages[key] is not before[key]]
+        if not may_go_on:
             actions += stopped(self.scene)
         actions += told.actions
         situation = Situation(experiment, document, stages, standing, told, lookup, admission)
@@ -202,7 +204,10 @@ class _Course:
         for key, stage in known.items():
             if retries(self.scene.experiment, stage):
                 known[key] = again(stage, self.now)
-        return known | {key: anew(known[key], self.now) for key in missed(self.plan.document, known)}
+        gone = missed(self.plan.document, known)
+        known |= {key: anew(known[key], self.now) for key in gone}
+        dropped = [key for key in needed(self.plan.document, known) if key in known and known[key].succeeded]
+        return known | {key: anew(known[key], self.now) for key in dropped}
 
     def _admit(self, stages: Mapping[str, StageView], lookup: Lookup) -> Admission:
         document = self.plan.document

@@ -91,6 +91,7 @@ def take_in(stage: StageView, found: Found, now: datetime) -> StageView:
     done = stage.to(StageState.SUCCEEDED, now, reason="Cached", completed=rounded(now))
     return replace(
         bill(done, Usage(STORE, STORE, found.gpu_seconds or 0)),
+        dropped=found.dropped,
         cached=True,
         scores=view_scores(found.scores),
         score=headline(stage.stage, found.scores),

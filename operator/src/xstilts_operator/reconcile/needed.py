@@ -12,11 +12,11 @@ from xstilts_operator.views import StageView
 
 
 def needed(plan: PlanDocument, stages: Mapping[str, StageView]) -> frozenset[str]:
-    """The keys that must run: evaluations without scores, and what they need that is not there.
+    """The keys that must run: evaluations without scores, and what they need that is not there, or whose weights were dropped.
 
     `stages` is by key.
     """
-    done = {key for key, stage in stages.items() if stage.succeeded}
+    done = {key for key, stage in stages.items() if stage.readable}
     return required(plan.stages.values(), done)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from xstilts_operator.reconcile.companions import (
     made,
     replaced,
 )
+from xstilts_operator.reconcile.dropping import droppable
 from xstilts_operator.reconcile.standing import TERMINAL, Standing
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
@@ -42,6 +43,7 @@ class Report:
         settled: whether nothing of it is left to do.
         status: what the experiment's status says of it; empty before its time.
         actions: what is to be done about the Job.
+        drops: the keys of the stages whose weights it drops: to be written before its Job is made.
         message: why it is not written (yet).
         again_in: in how many seconds to look again.
         untold_for: for how many seconds what is told of it can wait for its end; None where it cannot.
@@ -50,6 +52,7 @@ class Report:
     settled: bool
     status: Mapping[str, Any] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
+    drops: tuple[str, ...] = ()
     message: str = ""
     again_in: float | None = None
     untold_for: float | None = None
@@ -85,6 +88,7 @@ def report(
     ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
     companion = scene.companions.get(report_name(plan_name, outputs))
     if companion is None:
+        drops = droppable(plan, stages, scene.sharing, experiment.uid)
         body = report_job(
             experiment.reference,
             plan_name,
@@ -93,9 +97,11 @@ def report(
             store,
             settings,
             experiment.queue,
+            drops,
         )
         begun, again = made(scene, body)
-        return _running("the report is written", *begun, again=again, untold=_untold(ended, now))
+        running = _running("the report is written", *begun, again=again, untold=_untold(ended, now))
+        return replace(running, drops=drops if begun else ())
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
         message = f"the report is not written yet: {hindered}" if hindered else "the report is written"

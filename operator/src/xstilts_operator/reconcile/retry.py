@@ -47,9 +47,11 @@ def missed(plan: PlanDocument, stages: Mapping[str, StageView]) -> frozenset[str
 
 def anew(stage: StageView, now: datetime) -> StageView:
     """A stage whose output is gone, as if it had not run; its attempts and what they cost are kept."""
-    message = "its output is not in the store any more, or was damaged: it runs again"
-    lost = replace(stage, cached=False, scores={}, score="", outputs_digest=None)
-    return replace(again(lost, now), reason="OutputLost", message=message)
+    reason, message = "OutputLost", "its output is not in the store any more, or was damaged: it runs again"
+    if stage.dropped:
+        reason, message = "WeightsDropped", "its weights were dropped (spec.store.keep) and are needed again"
+    lost = replace(stage, dropped=False, cached=False, scores={}, score="", outputs_digest=None)
+    return replace(again(lost, now), reason=reason, message=message)
 
 
 def _missed(stage: StageView) -> str:

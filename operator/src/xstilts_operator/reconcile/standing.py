@@ -50,7 +50,9 @@ def standings(
 
 
 def _standing(stage: StageView | None, *, needed: bool, payer: str) -> Standing:
-    if stage is not None and stage.succeeded:
+    if (
+        stage is not None and stage.succeeded and not needed
+    ):  # else its weights were dropped, and it runs again
         paid = any(one.experiment_uid == payer for one in stage.usage)
         own = paid or (stage.attempt is not None and stage.attempt.experiment_uid == payer)
         return Standing.SUCCEEDED if own and not stage.cached else Standing.CACHED

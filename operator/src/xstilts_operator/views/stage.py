@@ -154,6 +154,7 @@ class StageView:
         failures: attempts that are counted, since it was last asked for.
         resumes: attempts that were ended by others, since then; `stalled` of them in a row without progress.
         retry_after: not before then.
+        dropped: its weights have been dropped since it succeeded, or may be at any moment.
         cached: its output was in the store, or another made it before it was asked for here.
         score: the main scores for people.
         usage: who has paid how much.
@@ -182,6 +183,7 @@ class StageView:
     resumes: int = 0
     stalled: int = 0
     retry_after: datetime | None = None
+    dropped: bool = False
     cached: bool = False
     scores: Scores = field(default_factory=dict, repr=False)
     score: str = ""
@@ -206,8 +208,13 @@ class StageView:
 
     @property
     def succeeded(self) -> bool:
-        """Whether its output is there."""
+        """Whether it is done: its output was there."""
         return self.state is StageState.SUCCEEDED
+
+    @property
+    def readable(self) -> bool:
+        """Whether its output is there for others to begin from."""
+        return self.succeeded and not self.dropped
 
     @property
     def active(self) -> bool:
@@ -230,6 +237,7 @@ class StageView:
             "resumes": self.resumes or None,
             "stalledResumes": self.stalled or None,
             "retryAfter": stamp(self.retry_after) if self.retry_after else None,
+            "weightsDropped": self.dropped or None,
             "cached": self.cached or None,
             "scores": self.scores or None,
             "score": self.score or None,
@@ -288,6 +296,7 @@ def view_stage(obj: Object) -> StageView:
         resumes=count(status.get("resumes")),
         stalled=count(status.get("stalledResumes")),
         retry_after=moment(status.get("retryAfter")),
+        dropped=status.get("weightsDropped") is True,
         cached=status.get("cached") is True,
         scores=view_scores(status.get("scores")),
         score=text(status.get("score"), 256),
