@@ -8,25 +8,29 @@ from functools import cache
 import pytest
 
 from chart import exposed as metrics
-from chart.rendering import CASES, CHART, NAMESPACE, RELEASE, Object, render
+from chart.rendering import CASES, CHART, HELM_3, NAMESPACE, RELEASE, Object, render
 from chart.server import TEAM, Audited, on_server, values
 from controlplane.build import TOOLS, build
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing before the first test, whose time limit is no measure for a compiler."""
-    wanted = any("rendered" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        build(TOOLS["helm"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
-    wanted = any("plane" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        build(TOOLS["hyperkube"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
+    for fixture, tool in (("rendered", "helm"), ("helm_3", "helm3"), ("plane", "hyperkube")):
+        wanted = any(fixture in getattr(item, "fixturenames", ()) for item in session.items)
+        if wanted and not session.config.option.collectonly:
+            build(TOOLS[tool], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
 
 
 @pytest.fixture(scope="session")
 def rendered() -> Callable[[str], list[Object]]:
     """From a case's name to its manifests."""
     return cache(lambda case: render(CASES[case]))
+
+
+@pytest.fixture(scope="session")
+def helm_3() -> str:
+    """The name of the program; it is built by now."""
+    return HELM_3
 
 
 @pytest.fixture(params=CASES)

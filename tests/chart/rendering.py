@@ -103,8 +103,14 @@ class HelmError(Exception):
     """Helm refused; the message is its own."""
 
 
+HELM_4, HELM_3 = "helm", "helm3"
+
+
 def helm(
-    *arguments: str | Path, stdin: str | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    stdin: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    program: str = HELM_4,
 ) -> str:
     """What `helm ARGUMENTS` writes.
 
@@ -112,7 +118,7 @@ def helm(
         HelmError: it failed.
     """
     done = subprocess.run(
-        [command("helm"), *arguments],
+        [command(program), *arguments],
         input=stdin,
         capture_output=True,
         text=True,
@@ -124,7 +130,7 @@ def helm(
     return done.stdout
 
 
-def render(values: Values, *options: str) -> list[Object]:
+def render(values: Values, *options: str, program: str = HELM_4) -> list[Object]:
     """The manifests of the chart, tests included."""
     text = helm(
         "template",
@@ -136,6 +142,7 @@ def render(values: Values, *options: str) -> list[Object]:
         "-",
         *options,
         stdin=json.dumps(values),
+        program=program,
     )
     return [one for one in yaml.safe_load_all(text) if one is not None]
 

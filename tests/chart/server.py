@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from chart.rendering import NAME, NAMESPACE, STORES, Object, helm
+from chart.rendering import HELM_4, NAME, NAMESPACE, STORES, Object, helm
 from controlplane.daemon import free_ports
 from controlplane.operating import make_claim, variables
 from controlplane.plane import ControlPlane
@@ -74,7 +74,7 @@ def values(**more: Any) -> str:
     return json.dumps({**said, **more})
 
 
-def on_server(plane: Audited, *arguments: str | Path, stdin: str | None = None) -> str:
+def on_server(plane: Audited, *arguments: str | Path, stdin: str | None = None, program: str = HELM_4) -> str:
     """Helm as an administrator of the cluster, with folders of its own."""
     folders = {f"HELM_{what}_HOME": str(plane.folder / "helm") for what in ("CACHE", "CONFIG", "DATA")}
     return helm(
@@ -85,6 +85,7 @@ def on_server(plane: Audited, *arguments: str | Path, stdin: str | None = None) 
         plane.kubeconfig,
         stdin=stdin,
         environment=folders,
+        program=program,
     )
 
 

@@ -140,6 +140,12 @@ TOOLS = {
             commands=("helm",),
         ),
         Tool(
+            name="helm3",
+            package="helm.sh/helm/v3/cmd/helm",
+            module="helm.sh/helm/v3",
+            commands=("helm3",),
+        ),
+        Tool(
             name="prometheus",
             package="github.com/prometheus/prometheus/cmd/prometheus",
             module="github.com/prometheus/prometheus",
