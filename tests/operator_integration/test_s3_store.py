@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -90,79 +92,86 @@ def secret(variables: dict[str, str]) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": data}
 
 
-async def test_an_experiment_runs_on_a_bucket_with_the_secrets_keys_and_is_found_there_afterwards(
+@dataclass(frozen=True)
+class Running:
+    """An operator that runs with a Secret in its namespace, and two inputs in the bucket."""
+
+    store: Store
+    inputs: dict[str, str]
+    node: ProcessNode
+    experiments: Experiments
+
+
+Run = Callable[[dict[str, str]], AbstractAsyncContextManager[Running]]
+
+
+@pytest.fixture
+def run(
     cluster: Cluster,
     api: Api,
     namespace: str,
     tmp_path: Path,
     service: Service,
     monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Starts an operator; what it is called with is in the Secret, and in no process's own environment."""
+
+    @asynccontextmanager
+    async def running(variables: dict[str, str]) -> AsyncIterator[Running]:
+        store = service.store(namespace)
+        folders = {
+            "tiny": make_encoder(tmp_path / "tiny"),
+            "colours": make_data(tmp_path / "colours", TaskType.CLASSIFICATION),
+        }
+        inputs = {name: str(store.put(name, folder)) for name, folder in folders.items()}
+        await api.create(f"/api/v1/namespaces/{namespace}/secrets", secret(variables))
+        for name in KEYS:  # the operator that is started below inherits none
+            monkeypatch.delenv(name)
+        node = ProcessNode(api, namespace, tmp_path / "pods", {}, message_variable="XSTILTS_RESULT")
+        async with (
+            operating(cluster, namespace, tmp_path, settings={"stores": STORES}),
+            playing(node.player()),
+        ):
+            yield Running(store, inputs, node, Experiments(api, namespace))
+
+    return running
+
+
+async def test_an_experiment_runs_on_a_bucket_with_the_secrets_keys_and_is_found_there_afterwards(
+    run: Run, service: Service
 ) -> None:
-    store = service.store(namespace)
-    folders = {
-        "tiny": make_encoder(tmp_path / "tiny"),
-        "colours": make_data(tmp_path / "colours", TaskType.CLASSIFICATION),
-    }
-    inputs = {name: str(store.put(name, folder)) for name, folder in folders.items()}
-    await api.create(f"/api/v1/namespaces/{namespace}/secrets", secret(service.variables))
-    for name in KEYS:  # the operator that is started below inherits none
-        monkeypatch.delenv(name)
-    node = ProcessNode(api, namespace, tmp_path / "pods", {}, message_variable="XSTILTS_RESULT")
-    experiments = Experiments(api, namespace)
-    async with (
-        operating(cluster, namespace, tmp_path, settings={"stores": STORES}),
-        playing(node.player()),
-    ):
-        await experiments.submit(experiment("first", inputs))
+    async with run(service.variables) as running:
+        node, experiments = running.node, running.experiments
+        await experiments.submit(experiment("first", running.inputs))
         (first,) = await experiments.ended("first", within_s=WITHIN_S)
         assert summary(first)["reason"] == "Completed", first["status"]
-        ran = [(run.labels["xstilts.dev/kind"], run.exit_code) for run in node.runs]
+        ran = [(one.labels["xstilts.dev/kind"], one.exit_code) for one in node.runs]
         assert ran == [("lookup", 0), ("train", 0), ("evaluate", 0), ("report", 0)]
-        for run in node.runs:
-            (container,) = run.pod["spec"]["containers"]
+        for one in node.runs:
+            (container,) = one.pod["spec"]["containers"]
             assert container["envFrom"] == [{"secretRef": {"name": SECRET}}]
-            assert not {one["name"] for one in container["env"]} & set(KEYS)
+            assert not {variable["name"] for variable in container["env"]} & set(KEYS)
 
         stages = {one["spec"]["key"]: one for one in await experiments.stages("first")}
         for key, stage in stages.items():
-            manifest = store.lookup(key)
+            manifest = running.store.lookup(key)
             assert manifest is not None
             assert manifest.outputs_digest == stage["status"]["outputsDigest"]
-        assert "report.html" in store.report("first")
+        assert "report.html" in running.store.report("first")
 
-        await experiments.submit(experiment("second", inputs))
+        await experiments.submit(experiment("second", running.inputs))
         (second,) = await experiments.ended("second", within_s=WITHIN_S)
         assert second["status"]["results"] == first["status"]["results"]
-        assert not [run for run in node.runs[4:] if run.labels["xstilts.dev/kind"] in {"train", "evaluate"}]
+        assert not [one for one in node.runs[4:] if one.labels["xstilts.dev/kind"] in {"train", "evaluate"}]
 
 
-async def test_without_the_secrets_keys_the_lookup_says_so(
-    cluster: Cluster,
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    service: Service,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    store = service.store(namespace)
-    inputs = {
-        "tiny": str(store.put("tiny", make_encoder(tmp_path / "tiny"))),
-        "colours": str(store.put("colours", make_data(tmp_path / "colours", TaskType.CLASSIFICATION))),
-    }
+async def test_without_the_secrets_keys_the_lookup_says_so(run: Run, service: Service) -> None:
     without = {name: value for name, value in service.variables.items() if "KEY" not in name}
-    await api.create(f"/api/v1/namespaces/{namespace}/secrets", secret(without))
-    for name in KEYS:
-        monkeypatch.delenv(name)
-    node = ProcessNode(api, namespace, tmp_path / "pods", {}, message_variable="XSTILTS_RESULT")
-    experiments = Experiments(api, namespace)
-    async with (
-        operating(cluster, namespace, tmp_path, settings={"stores": STORES}),
-        playing(node.player()),
-    ):
-        await experiments.submit(experiment("keyless", inputs))
+    async with run(without) as running:
+        await running.experiments.submit(experiment("keyless", running.inputs))
 
         def told(one: Object) -> bool:
             return "credentials" in summary(one).get("message", "").lower()
 
-        await experiments.until("keyless", told, within_s=WITHIN_S)
-    assert {run.labels["xstilts.dev/kind"] for run in node.runs} == {"lookup"}
+        await running.experiments.until("keyless", told, within_s=WITHIN_S)
+    assert {one.labels["xstilts.dev/kind"] for one in running.node.runs} == {"lookup"}
