@@ -233,6 +233,16 @@ def test_sentences_are_read_up_to_the_layer_that_is_pooled():
     assert tatoeba(0) == 0
 
 
+def test_what_is_left_in_the_store_depends_on_what_is_kept_and_nothing_else_does(make):
+    every, intermediate, scores = (make(store={"keep": keep}) for keep in ("All", "Intermediate", "Scores"))
+    assert every.disk() > intermediate.disk() > scores.disk() > 0
+    assert intermediate.disk("train intermediate") == every.disk("train intermediate")
+    assert intermediate.disk("train target") < every.disk("train target") / 10
+    assert scores.disk("train intermediate") < every.disk("train intermediate") / 10
+    assert scores.disk("evaluate") == every.disk("evaluate")
+    assert scores.to_run() == every.to_run()
+
+
 @pytest.mark.parametrize(
     "sizes",
     [

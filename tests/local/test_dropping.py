@@ -221,6 +221,16 @@ def test_what_stays_is_what_keep_says_and_a_second_run_does_nothing(
     assert kept(trainings) == stay
 
 
+def test_no_key_depends_on_what_is_kept(played: Path) -> None:
+    store = Store.open(STORE)
+    keys = {
+        keep: [one.key for one in plan(pin_inputs(load_experiment(Path(file)), Path(), store)).stages]
+        for keep in ("All", "Intermediate", "Scores")
+        for file in [experiment(Path(), played, "tiny", keep, "near", "far")]
+    }
+    assert keys["All"] == keys["Intermediate"] == keys["Scores"]
+
+
 def test_weights_go_while_the_run_goes_on(played: Path) -> None:
     file = experiment(Path(), played, "tiny", "Scores", "near", "far")
     planned = plan(pin_inputs(load_experiment(Path(file)), Path(), Store.open(STORE)))
