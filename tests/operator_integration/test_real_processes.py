@@ -342,3 +342,34 @@ async def test_the_pods_of_two_nodes_find_each_other_and_train_together(
         assert manifest is not None
         assert manifest.outputs_digest == stage["status"]["outputsDigest"]
         assert manifest.environment["hardware"]["processes"] == 2
+
+
+async def test_weights_that_are_needed_no_more_go_with_the_report_and_the_lookup_tells_of_them(
+    opening: Open, inputs: Inputs
+) -> None:
+    async with opening() as place:
+        for name in ("first", "second"):
+            body = experiment(name, inputs.named)
+            body["spec"]["store"] = {"name": "default", "keep": "Scores"}
+            await place.submit(body)
+            status = await place.ended(name)
+            assert status["conditions"][0]["reason"] == "Completed", status
+            stages = await place.stages()
+            trainings = [one for one in stages if one["spec"]["kind"] == "train"]
+            assert len(trainings) == 2
+            for one in trainings:
+                record = place.store.record(one["spec"]["key"])
+                assert record is not None
+                assert record.dropped
+                assert not record.left
+                assert one["status"]["weightsDropped"] is True
+                assert (
+                    one["status"].get("outputsDigest", record.manifest.outputs_digest)
+                    == record.manifest.outputs_digest
+                )
+            assert not [
+                path for one in trainings for path in (place.root / one["spec"]["key"]).rglob("*.safetensors")
+            ]
+            await place.delete(name)
+        ran = [run.labels["xstilts.dev/kind"] for run in place.node.runs]
+        assert ran == ["lookup", "train", "train", "evaluate", "report", "lookup", "report"]
