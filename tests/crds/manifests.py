@@ -60,7 +60,7 @@ FULL: Final[Spec] = {
     "training": {
         "defaults": {
             "learningRate": "1.0E-05", "epochs": 2, "batchSize": 32, "maxLength": 128, "maxExamples": 1000,
-            "warmupRatio": "0.1", "weightDecay": "0", "optimizer": "AdamW",
+            "warmupRatio": "0.1", "weightDecay": "0", "optimizer": "AdamW", "precision": "FP32",
         },
         "overrides": [
             {"match": {"phase": "target", "task": "xnli", "model": "xlmr"}, "learningRate": "3e-5"},

@@ -25,6 +25,7 @@ OVERRIDE = {
     "warmupRatio": "0.123459",
     "weightDecay": "0.123461",
     "optimizer": "Adafactor",
+    "precision": "BF16",
 }
 EVERYTHING: dict[str, Any] = {
     "apiVersion": "xstilts.dev/v1alpha1",
