@@ -216,7 +216,8 @@ def test_every_example_can_be_estimated_without_a_store(path, tmp_path):
     assert ended.exit_code == 0, ended.output
     said = json.loads(ended.stdout)["estimate"]
     reasons = set(said["total"]["unknown"])
-    if path.stem.startswith(("quickstart", "xnli-small", "e5-depth")):  # their models and tasks are in no store here
+    # their models and tasks are in no store here
+    if path.stem.startswith(("quickstart", "xnli-small", "e5-depth")):
         assert any(reason.startswith("unknown size of store://e5-small") for reason in reasons)
     else:
         assert reasons <= {"unknown disk of wikipedia"}
