@@ -26,16 +26,20 @@ async def test_the_condition_says_so_and_nothing_is_made_until_the_queue_is_left
         found = {one["type"]: one for one in status.get("conditions", ())}
         return found if found.get("Succeeded", {}).get("reason") == reason else None
 
+    async def made() -> list[Any]:
+        found: list[Any] = (await api.get(f"/apis/batch/v1/namespaces/{namespace}/jobs"))["items"]
+        return found
+
     async with operating(cluster, namespace, tmp_path, settings={"kueue": switched_on}):
         await api.create(experiments, manifest("queued", queueName="research"))
         found = await eventually(lambda: conditions("QueueUnavailable"))
         assert found["QueueUnavailable"]["status"] == "True"
         assert "'research'" in found["QueueUnavailable"]["message"]
-        jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-        assert (await api.get(jobs))["items"] == []
+        assert await made() == []
 
         await api.patch(f"{experiments}/queued", {"spec": {"queueName": None}})
         found = await eventually(lambda: conditions("LookingUp"))
         assert found["QueueUnavailable"]["status"] == "False"
-        (job,) = (await api.get(jobs))["items"]
+        # the status says so with the plan; the Job is made by the decision after that
+        (job,) = await eventually(made)
         assert "suspend" not in job["spec"] or job["spec"]["suspend"] is False
