@@ -8,15 +8,11 @@ CPU is asked for bf16 with profit only where it has units for it (AMX, AVX-512 B
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Final
 
 import torch
 
 from xstilts.stage import Hyperparameters, Precision
 from xstilts_trainer.environment import device
-
-NAMES: Final = {Precision.FP32: "fp32", Precision.BF16: "bf16"}
-"""As manifests write them."""
 
 
 def precision_of(recipe: Hyperparameters) -> Precision:

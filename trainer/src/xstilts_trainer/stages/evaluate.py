@@ -22,7 +22,7 @@ from xstilts_trainer.evaluation.test_sets import load_test_sets
 from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.folders import encoder_folder
-from xstilts_trainer.precision import NAMES, precision_of
+from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
 from xstilts_trainer.stages.forms import Trained, open_trained
@@ -65,7 +65,7 @@ def evaluate(
     recipe = spec.hyperparameters
     return {
         "hardware": describe_hardware(threads(), processes=1),
-        **({"precision": NAMES[precision_of(recipe)]} if recipe else {}),
+        **({"precision": precision_of(recipe).lower()} if recipe else {}),
         "sources": dict(sources.digests),
     }
 

@@ -14,7 +14,7 @@ from xstilts.store import Store
 from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.predict import mean_score, predict
 from xstilts_trainer.models.packing import pays_on, set_packed
-from xstilts_trainer.precision import NAMES, precision_of
+from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.stages.forms import Training, open_training
 from xstilts_trainer.stages.sources import DEV, fetch_sources
@@ -42,7 +42,7 @@ def train(
         KeyboardInterrupt: asked to end; a checkpoint is saved.
     """
     sources = fetch_sources(stage, spec, store)
-    precision = NAMES[precision_of(spec.hyperparameters)]
+    precision = precision_of(spec.hyperparameters).lower()
     training = open_training(spec, sources)
     tasks = Feed(spec, training.sets, training.features.pieces, training.prepare)
     trained, feed = training.with_text(tasks)

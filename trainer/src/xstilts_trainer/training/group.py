@@ -93,29 +93,25 @@ class GroupLoss:
     """The mean loss of a batch over its labels, whichever process holds their rows."""
 
     def __init__(self, model: TaskModel, group: Group, precision: Precision) -> None:
-        self._model = model
         self._group = group
-        self._precision = precision
-        self._wrapped: nn.Module = _Forward(model)
+        self._loss: nn.Module = _Forward(model, precision)
         if group.size > 1:
             # heads of the other tasks get no gradient in a step
-            self._wrapped = DistributedDataParallel(self._wrapped, find_unused_parameters=True)
+            self._loss = DistributedDataParallel(self._loss, find_unused_parameters=True)
 
     def backward(self, task: str, batch: Batch) -> float:
         """Compute loss and gradients of a whole batch; returns the loss, the same in all processes."""
         if self._group.size == 1:
-            with computed_in(self._precision):
-                loss = self._model.loss(task, batch)
+            loss: Tensor = self._loss(task, batch)
             value = loss.item()
             loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
             return value
         share, mine = self._share(batch)
         terms = label_count(share) if mine else 0
         total = self._group.sum(terms)
-        with computed_in(self._precision):
-            loss = self._wrapped(task, share)
+        loss = self._loss(task, share)
         # the wrapper takes the mean over processes: undone, and weighted by the labels of each
-        (loss * (terms * self._group.size / max(total, 1))).backward()
+        (loss * (terms * self._group.size / max(total, 1))).backward()  # type: ignore[no-untyped-call] # see above
         return self._group.sum(loss.item() * terms) / max(total, 1)
 
     def _share(self, batch: Batch) -> tuple[Batch, bool]:
@@ -130,12 +126,14 @@ class GroupLoss:
 class _Forward(nn.Module):
     """The loss as a module's forward pass, which is what torch wraps."""
 
-    def __init__(self, model: TaskModel) -> None:
+    def __init__(self, model: TaskModel, precision: Precision) -> None:
         super().__init__()
         self.model = model
+        self.precision = precision
 
     def forward(self, task: str, batch: Batch) -> Tensor:
-        return self.model.loss(task, batch)
+        with computed_in(self.precision):
+            return self.model.loss(task, batch)
 
 
 def label_count(batch: Batch) -> int:
