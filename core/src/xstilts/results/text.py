@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from math import isfinite
 from typing import Any
@@ -43,20 +43,20 @@ def to_json(results: Results, primary: Sequence[PrimaryRow] = ()) -> str:
 
 def to_csv(results: Results) -> str:
     """The tidy scores, one number a line, for programs; a deterministic score has no seed."""
-    buffer = io.StringIO()
-    names = [field.name for field in fields(ScoreRow)]
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in results.rows)
-    return buffer.getvalue()
+    return _tidy([field.name for field in fields(ScoreRow)], map(asdict, results.rows))
 
 
 def rates_to_csv(results: Results) -> str:
     """Every learning rate that sweeps have tried, one a line, with its score on English dev and whether it was chosen."""
+    return _tidy(list(RATE_COLUMNS), tried_rates(results))
+
+
+def _tidy(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A line with the names, and one a row."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(RATE_COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(tried_rates(results))
+    writer.writerows(rows)
     return buffer.getvalue()
 
 
