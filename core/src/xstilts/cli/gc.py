@@ -103,7 +103,8 @@ def _tell(unneeded: Sequence[Unneeded], kept: Sequence[Unneeded], *, removed: bo
 
 def _unneeded(store: Store, plans: Sequence[Plan], *, ask: bool) -> tuple[list[Unneeded], list[Unneeded]]:
     """What no plan needs; and beside it, where a cluster would have to be asked, what experiments of one may need."""
-    needed = [needed_by_plan(one, store) for one in plans]
+    pins = dict(store.pins())
+    needed = [needed_by_plan(one, pins) for one in plans]
     keys = frozenset[str]().union(*(one.keys for one in needed))
     inputs = frozenset[InputRef]().union(*(one.inputs for one in needed))
     found = store.unneeded(keys, inputs, datetime.now(UTC), {one.name for one in plans})

@@ -6,7 +6,7 @@ their manifests, inputs by the pins that were made when they were first read.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from xstilts.canonical import sha256_hex
@@ -27,9 +27,11 @@ class Needed:
         return bool(self.keys or self.inputs)
 
 
-def needed_by_plan(plan: Plan, store: Store) -> Needed:
-    """What an experiment needs; of an input without its digest that which its stages read, where one has."""
-    pins = dict(store.pins())
+def needed_by_plan(plan: Plan, pins: Mapping[str, InputRef]) -> Needed:
+    """What an experiment needs; of an input without its digest that which its stages read, where one has.
+
+    `pins` are the store's: what each mark's SHA-256 stands for.
+    """
     refs = {
         InputRef(**reference)
         for one in plan.stages
