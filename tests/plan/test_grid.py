@@ -68,7 +68,8 @@ def test_retrieval_of_the_untrained_model_is_one_stage_for_all_seeds(phang2020):
     }
     (key,) = none
     stage = phang2020.by_key[key].stage
-    assert stage.spec["retrieval"] == {"layer": 14, "pooling": "Mean", "prefix": "", "maxLength": 512}
+    use = {"version": 2, "layer": 14, "pooling": "Mean", "prefix": "", "maxLength": 512}
+    assert stage.spec["retrieval"] == use
     assert "seed" not in stage.spec
 
 

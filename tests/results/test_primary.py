@@ -117,6 +117,42 @@ def test_languages_that_are_not_parallel_have_clusters_of_their_own():
     assert a.points.standard_error != pytest.approx(b.points.standard_error)
 
 
+def test_clusters_that_languages_share_are_one_in_all_of_them():
+    """Sentences that two of them have and sentences of their own, as retrieval has them: errors do not cancel."""
+    numbers = {
+        "de": np.arange(60),
+        "sw": np.concatenate([np.arange(30), np.arange(60, 90)]),
+        "en": np.arange(100, 160),
+    }
+    clusters = {language: tuple(of.tolist()) for language, of in numbers.items()}
+    made = results(clusters=clusters)
+    shared = replace(
+        made,
+        answers={
+            cell: {language: replace(of, shared=True) for language, of in languages.items()}
+            for cell, languages in made.answers.items()
+        },
+    )
+    weights = {"de": 0.5, "sw": 0.5}
+
+    def delta_of(model):
+        both = []
+        for name in ("mnli", "none"):
+            cells = [made.answers[Evaluation(model, name, "xnli", seed)] for seed in (1, 2, 3)]
+            right = {
+                language: np.array([[digit == "1" for digit in cell[language].right] for cell in cells])
+                for language in weights
+            }
+            both.append(sample(right, numbers, weights))
+        return both[0] - both[1]
+
+    row, _ = primary(shared, Analysis())
+    by_hand = interval([Term(1, delta_of("large")), Term(-1, delta_of("base"))])
+    apart, _ = primary(made, Analysis())
+    assert row.points.standard_error == pytest.approx(by_hand.standard_error)
+    assert row.points.standard_error != pytest.approx(apart.points.standard_error)
+
+
 def test_without_none_there_is_no_answer():
     assert not primary(results(intermediates=("mnli",)), Analysis())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,9 +65,21 @@ def test_a_text_of_several_languages_is_embedded_once(backbone, forwarded):
 def test_a_language_is_answered_as_if_it_stood_alone(backbone):
     together = dict(predict_pairs(backbone, PAIRS, USE, lambda _count: None))
     for language, pairs in PAIRS.items():
-        assert dict(predict_pairs(backbone, {language: pairs}, USE, lambda _count: None)) == {
-            language: together[language]
-        }
+        ((_, alone),) = predict_pairs(backbone, {language: pairs}, USE, lambda _count: None)
+        assert replace(alone, clusters=None) == replace(together[language], clusters=None)
+
+
+def test_sentences_with_one_english_side_are_one_cluster_in_all_languages(backbone):
+    found = dict(predict_pairs(backbone, PAIRS, USE, lambda _count: None))
+    texts: dict[int, set[str]] = defaultdict(set)
+    for language, predictions in found.items():
+        assert predictions.shared
+        rows = zip(predictions.gold, predictions.clusters, strict=True)
+        for row, cluster in rows:
+            texts[cluster].add(PAIRS[language][row].target)
+    assert sorted(texts) == list(range(len(texts)))
+    assert all(len(of_cluster) == 1 for of_cluster in texts.values())
+    assert len(texts) == len({text for of_cluster in texts.values() for text in of_cluster})
 
 
 def test_vectors_of_one_pass_are_those_of_each_language(backbone):

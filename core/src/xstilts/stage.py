@@ -242,8 +242,12 @@ class TrainSpec(Model):
 
 
 class RetrievalUse(Model):
-    """How sentences become vectors: hidden_states[layer] (0 = embeddings; negative from the end), pooled, prefixed."""
+    """How sentences become vectors: hidden_states[layer] (0 = embeddings; negative from the end), pooled, prefixed.
 
+    `version` grows with what is written of retrieval: since 2 which sentences found their translation.
+    """
+
+    version: int = 2
     layer: int
     pooling: Pooling
     prefix: str = ""

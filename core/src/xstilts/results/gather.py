@@ -20,7 +20,7 @@ from xstilts.store import Store
 SCORES = "scores.json"  # task -> metric -> language -> decimal in percent
 CHANCE = "chance.json"  # task -> language -> decimal in percent
 DEV = "dev.json"  # of a training: score, a decimal in percent or null
-ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters: a number an item
+ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters: a number an item, shared: see Answers
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
         },
         answers={
             cell: {
-                language: Answers(one["right"], tuple(one["clusters"]))
+                language: Answers(one["right"], tuple(one["clusters"]), one.get("shared", False))
                 for language, one in artifact.numbers.answers[cell.target].items()
             }
             for cell, artifact in read.items()

@@ -203,8 +203,12 @@ def _digits(right: str) -> npt.NDArray[np.bool_]:
 
 
 def _clusters(languages: Mapping[str, Answers], weights: Weights) -> dict[str, Numbers]:
-    """The clusters' numbers; where the languages are not parallel, each has clusters of its own."""
+    """The clusters' numbers; where the languages neither share them nor are parallel, each has clusters of its own."""
     clusters = {language: np.array(languages[language].clusters, dtype=np.int64) for language in weights}
+    if all(languages[language].shared for language in weights):
+        _, numbers = np.unique(np.concatenate(list(clusters.values())), return_inverse=True)
+        ends = accumulate(len(of) for of in clusters.values())
+        return dict(zip(clusters, np.split(numbers, list(ends)[:-1]), strict=True))
     first = next(iter(clusters.values()))
     if all(np.array_equal(first, other) for other in clusters.values()):
         return clusters

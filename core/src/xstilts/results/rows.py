@@ -41,10 +41,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Answers:
-    """A language's answers: `right` has a digit an item, 1 or 0; items with equal numbers in `clusters` hang together."""
+    """A language's answers: `right` has a digit an item, 1 or 0; items with equal numbers in `clusters` hang together.
+
+    Where clusters are `shared`, an item of another language with that number hangs together with them too: retrieval's
+    languages have sentences in common, and each also has some of its own.
+    """
 
     right: str
     clusters: tuple[int, ...]
+    shared: bool = False
 
 
 @dataclass(frozen=True)

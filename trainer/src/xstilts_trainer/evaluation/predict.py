@@ -27,7 +27,8 @@ class Predictions:
 
     `gold` and `predicted` are as `xstilts.scoring.score` takes them, `submitted` as `write_predictions` does; `chance` is
     what guessing gets, in percent, where that is defined. `clusters` are of items that are right or wrong: those with
-    equal numbers have their first text in common, and are no independent observations (XNLI has three a premise).
+    equal numbers have their first text in common, and are no independent observations (XNLI has three a premise). They
+    are numbered in each language for itself, or where they are `shared` in all languages of the task together.
     """
 
     gold: Any
@@ -35,6 +36,7 @@ class Predictions:
     submitted: Any
     chance: float | None = None
     clusters: tuple[int, ...] | None = None
+    shared: bool = False
 
     def scores(self, metric: Metric, language: str) -> dict[str, float]:
         """The metric's numbers, in percent."""

@@ -51,7 +51,7 @@ def predict_pairs(
     """The predictions of a task, language by language.
 
     Retrieval: the row of the nearest foreign sentence for each English one, in a submission's order. Languages share
-    much of their English side: a text is embedded once for all of them.
+    much of their English side: a text is embedded once for all of them, and is one cluster of items in all of them.
 
     Mining: the pairs above a threshold that is cross-fitted over halves, since the gold of BUCC's test is not public: a dev
     score. A corpus is large, so its vectors are held only while it is mined.
@@ -68,11 +68,12 @@ def predict_pairs(
 
     texts = list(_texts(sentences))
     known = embed_once(texts, vectors) if texts else vectors
+    clusters: dict[str, int] = {}
     for language, of_language in sentences.items():
         if isinstance(of_language, Corpora):
             yield language, _mined(of_language, vectors)
         else:
-            yield language, _retrieved(of_language, known)
+            yield language, _retrieved(of_language, known, clusters)
 
 
 def _mined(corpora: Corpora, vectors: Embed) -> Predictions:
@@ -80,9 +81,11 @@ def _mined(corpora: Corpora, vectors: Embed) -> Predictions:
     return Predictions(corpora.gold, pairs, pairs)
 
 
-def _retrieved(examples: Sequence[RetrievalExample], vectors: Embed) -> Predictions:
-    found = retrieve(examples, vectors)
-    return Predictions(english_order(examples), found, found, uniform_chance(len(examples)))
+def _retrieved(examples: Sequence[RetrievalExample], vectors: Embed, clusters: dict[str, int]) -> Predictions:
+    """Of one language; `clusters` are the numbers of the English texts so far, and grow."""
+    order, found = english_order(examples), retrieve(examples, vectors)
+    numbers = tuple(clusters.setdefault(examples[row].target, len(clusters)) for row in order)
+    return Predictions(order, found, found, uniform_chance(len(examples)), numbers, shared=True)
 
 
 def _corpora(sentences: Mapping[str, Sentences]) -> Iterator[Corpora]:

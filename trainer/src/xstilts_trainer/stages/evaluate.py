@@ -43,7 +43,7 @@ def evaluate(
     After a sweep `selection.json` says which learning rate is evaluated, and the dev scores of all.
 
     `answers.json` says of every item of a task of right and wrong answers which it was (1 or 0), and of which cluster the
-    item is: what intervals are made from.
+    item is: what intervals are made from. Retrieval's clusters are those of English sentences, which languages `share`.
 
     Raises:
         UserError: the spec, a parent or the data is wrong.
@@ -179,6 +179,7 @@ def _write(folder: Path, spec: EvaluateSpec, outcome: Outcome) -> None:
                 answers.setdefault(task.name, {})[language] = {
                     "right": right,
                     "clusters": predictions.clusters,
+                    **({"shared": True} if predictions.shared else {}),
                 }
     _write_json(folder / SCORES, scores)
     _write_json(folder / "chance.json", guesses)
