@@ -48,6 +48,7 @@ def row(estimate=1.5, reach=1.0, adjusted=0.01, **changes) -> PrimaryRow:
         adjusted=adjusted,
         detectable=0.8,
         seeds=(5, 5),
+        deltas=(estimate - 0.25, -0.25),
         cells=Cells.ALL,
         languages=14,
     )
@@ -62,8 +63,8 @@ def said(*rows, results=RESULTS):
 def test_a_difference_is_told_with_its_interval():
     sentences, limits = said(row())
     assert sentences == (
-        "On xnli, the mean over the languages other than English changes by 1.50 points more for large than for base after "
-        "mnli (95 % interval +0.50 to +2.50, corrected p 0.010)."
+        "On xnli, after mnli the mean over the languages other than English rises by 1.25 points for large and falls by 0.25 "
+        "points for base: the difference, Δ large - Δ base, is +1.50 points (95 % interval +0.50 to +2.50, corrected p 0.010)."
     )
     assert "smaller than 0.80 points" in limits
     assert "for xnli and the models base, large" in limits
@@ -88,8 +89,6 @@ def test_without_seeds_no_difference_is_sure():
 @pytest.mark.parametrize(
     ("estimate", "reference", "words"),
     [
-        (-2.0, "base", "by 2.00 points less for large than for base"),
-        (0.001, "base", "changes as much for large as for base"),
         (2.0, None, "of large is 2.00 points higher after mnli than without it"),
         (-2.0, None, "of large is 2.00 points lower after mnli"),
         (0.0, None, "of large is the same after mnli as without it"),
@@ -99,16 +98,40 @@ def test_the_sign_chooses_the_word(estimate, reference, words):
     assert words in said(row(estimate, reference=reference))[0]
 
 
+@pytest.mark.parametrize(
+    ("deltas", "words"),
+    [
+        ((-1.0, -1.5), "falls by 1.00 points for large and falls by 1.50 points for base"),
+        ((1.5, 1.0), "rises by 1.50 points for large and rises by 1.00 points for base"),
+        ((0.5, 0.0), "rises by 0.50 points for large and stays as it is for base"),
+        ((0.2, -0.3), "rises by 0.20 points for large and falls by 0.30 points for base"),
+    ],
+)
+def test_a_contrast_is_never_said_to_be_more_or_less_change(deltas, words):
+    """All are +0.50: a gap that falls less, one that rises more, one that rises alone, and one that goes both ways."""
+    sentence, _ = said(row(0.5, measure="transferGap", deltas=deltas))
+    assert (
+        f"after mnli the transfer gap {words}: the difference, Δ large - Δ base, is +0.50 points" in sentence
+    )
+    assert not {"more", "less"} & set(sentence.split())
+
+
 def test_many_contrasts_are_counted():
     rows = [
         row(intermediate=name, estimate=value, adjusted=p)
         for name, value, p in [("a", 1.0, 0.01), ("b", -3.0, 0.2), ("c", 2.0, 0.03), ("d", 0.1, 0.9)]
     ]
     sentences, _ = said(*rows)
-    assert "after 2 of 4 intermediates: a +1.00 (+0.00 to +2.00); c +2.00 (+1.00 to +3.00)." in sentences
+    assert "differs between large and base (Δ large - Δ base), with a corrected p below 0.05" in sentences
+    assert (
+        "after 2 of 4 intermediates: a +1.00 (+0.00 to +2.00; large +0.75, base -0.25); "
+        "c +2.00 (+1.00 to +3.00; large +1.75, base -0.25)." in sentences
+    )
     none = [replace(one, adjusted=0.5) for one in rows]
     assert "after no intermediate of the 4" in said(*none)[0]
-    assert "the largest difference is -3.00 (-4.00 to -2.00) after b" in said(*none)[0]
+    assert (
+        "the largest difference is -3.00 (-4.00 to -2.00; large -3.25, base -0.25) after b" in said(*none)[0]
+    )
 
 
 def test_flagged_cells_are_named_with_what_is_left_without_them():

@@ -89,6 +89,7 @@ def test_two_models_are_asked_for_their_interaction():
     for row, weights in zip(rows, (mean_zero_shot(LANGUAGES), transfer_gap(LANGUAGES)), strict=True):
         terms = [Term(1, delta(made, "large", weights)), Term(-1, delta(made, "base", weights))]
         assert row.points == interval(terms)
+        assert row.deltas == (terms[0].sample.mean, terms[1].sample.mean)
     assert [row.adjusted for row in rows] == holm([row.points.p_value for row in rows])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xstilts.results import Results
 from xstilts.results.measured import Measured
 from xstilts.results.primary import Cells, PrimaryRow, unanswered
-from xstilts.results.primary_table import collapse_notes
+from xstilts.results.primary_table import collapse_notes, contrast
 from xstilts.results.table import OF_E5
 from xstilts.results.words import cell_relation, edge_words, p_value, plural, span
 from xstilts.spec import Analysis
@@ -52,14 +52,14 @@ def _groups(rows: Sequence[PrimaryRow]) -> list[list[PrimaryRow]]:
 
 def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
     first = rows[0]
-    about = f"On {first.target}, {MEASURES[first.measure]}"
     if len(rows) <= NAMED:
         for row in rows:
-            yield f"{about} {_changed(row)} ({_how_sure(row)})."
+            yield f"On {row.target}, {_changed(row)} ({_how_sure(row)})."
         return
     sure = [row for row in rows if _is_sure(row)]
     what = (
-        f"the effect of the intermediate on {MEASURES[first.measure]} differs between {first.model} and {first.reference}"
+        f"the effect of the intermediate on {MEASURES[first.measure]} differs between {first.model} and {first.reference} "
+        f"({contrast(first)})"
         if first.reference
         else f"{MEASURES[first.measure]} of {first.model} differs from that without one"
     )
@@ -78,16 +78,30 @@ def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
 
 
 def _changed(row: PrimaryRow) -> str:
-    size = abs(row.points.estimate)
+    """A contrast of two models with both deltas: its sign alone does not say which of them changed more."""
+    measure = MEASURES[row.measure]
     if row.reference is None:
+        size = abs(row.points.estimate)
         if round(size, 2) == 0:
-            return f"of {row.model} is the same after {row.intermediate} as without it"
+            return f"{measure} of {row.model} is the same after {row.intermediate} as without it"
         word = "higher" if row.points.estimate > 0 else "lower"
-        return f"of {row.model} is {size:.2f} points {word} after {row.intermediate} than without it"
-    if round(size, 2) == 0:
-        return f"changes as much for {row.model} as for {row.reference} after {row.intermediate}"
-    word = "more" if row.points.estimate > 0 else "less"
-    return f"changes by {size:.2f} points {word} for {row.model} than for {row.reference} after {row.intermediate}"
+        return (
+            f"{measure} of {row.model} is {size:.2f} points {word} after {row.intermediate} than without it"
+        )
+    moves = " and ".join(
+        f"{_moves(delta)} for {model}"
+        for model, delta in zip((row.model, row.reference), row.deltas, strict=True)
+    )
+    return (
+        f"after {row.intermediate} {measure} {moves}: the difference, {contrast(row)}, is "
+        f"{row.points.estimate:+z.2f} points"
+    )
+
+
+def _moves(delta: float) -> str:
+    if round(delta, 2) == 0:
+        return "stays as it is"
+    return f"{'rises' if delta > 0 else 'falls'} by {abs(delta):.2f} points"
 
 
 def _how_sure(row: PrimaryRow) -> str:
@@ -105,9 +119,11 @@ def _trainings(row: PrimaryRow) -> str:
 
 
 def _short(row: PrimaryRow) -> str:
-    if not row.points.known:
-        return f"{row.points.estimate:+z.2f}"
-    return f"{row.points.estimate:+z.2f} ({span(row.points.low, row.points.high, 2)})"
+    parts = [span(row.points.low, row.points.high, 2)] if row.points.known else []
+    if row.reference is not None:
+        of_each = zip((row.model, row.reference), row.deltas, strict=True)
+        parts.append(", ".join(f"{model} {delta:+z.2f}" for model, delta in of_each))
+    return f"{row.points.estimate:+z.2f}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
 def _is_sure(row: PrimaryRow) -> bool:

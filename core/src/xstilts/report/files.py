@@ -59,6 +59,8 @@ _PRIMARY: Final[Mapping[str, type]] = {
     **_INTERVAL,
     "adjusted": float,
     "detectable": float,
+    "delta": float,
+    "reference_delta": float,
 }
 
 
@@ -124,6 +126,8 @@ def _primary(made: Contents) -> list[dict[str, Value]]:
             **_interval(row.points),
             "adjusted": row.adjusted,
             "detectable": _finite(row.detectable),
+            "delta": row.deltas[0],
+            "reference_delta": row.deltas[1] if row.reference else None,
         }
         for row in made.primary
     ]

@@ -1,7 +1,7 @@
 """The primary answer of an experiment, as its file fixes it before a run (`spec.analysis`).
 
-With two models it is the interaction: by how much more (or less) an intermediate changes the second model than the first,
-delta(second) - delta(first). Every further model is held against the first likewise; with one model it is the delta itself. A
+With two models it is the interaction, delta(second) - delta(first): what an intermediate does to a measure of the second model
+less what it does to that of the first. Every further model is held against the first likewise; with one model it is the delta itself. A
 delta is taken seed by seed against `none`. Statistics: see `xstilts.statistics`.
 
 It is given over all cells; again without the cells whose intermediate has seen the target's own training rows, or labels in
@@ -65,6 +65,7 @@ class PrimaryRow:
         adjusted: the p-value of points, corrected over the rows of the target that are over the same cells.
         detectable: the smallest true contrast, in points, that would have been found with 80 % power.
         seeds: of each model.
+        deltas: of each model, in points.
         cells: over which the contrast is.
         languages: how many the measure is made of.
     """
@@ -80,6 +81,7 @@ class PrimaryRow:
     adjusted: float
     detectable: float
     seeds: tuple[int, ...]
+    deltas: tuple[float, ...]
     cells: Cells
     languages: int
 
@@ -242,6 +244,7 @@ def _rows(measured: Measured, cells: Cells, contrasts: Sequence[_Contrast]) -> l
                 adjusted=points.p_value,
                 detectable=smallest_detectable(points),
                 seeds=tuple(term.sample.seeds for term in of_points),
+                deltas=tuple(term.sample.mean for term in of_points),
                 cells=cells,
                 languages=len(one.weights),
             )
