@@ -23,6 +23,7 @@ from xstilts.statistics import POINTS, Sample, Scale, Weights, sample
 Numbers = npt.NDArray[np.int64]
 Seed = int | None
 CHANCE_QUANTILE = 3.09  # of the normal distribution at 0.999: how far above chance is no longer chance
+COINCIDENCES = 1.05  # so many times the clusters of one language parallel languages have together, at most
 CHANCE_MARGIN = 2.0  # points above chance that are still chance, where the number of items is not known
 
 
@@ -204,16 +205,35 @@ def _digits(right: str) -> npt.NDArray[np.bool_]:
 
 def _clusters(languages: Mapping[str, Answers], weights: Weights) -> dict[str, Numbers]:
     """The clusters' numbers; where the languages neither share them nor are parallel, each has clusters of its own."""
-    clusters = {language: np.array(languages[language].clusters, dtype=np.int64) for language in weights}
-    if all(languages[language].shared for language in weights):
-        _, numbers = np.unique(np.concatenate(list(clusters.values())), return_inverse=True)
-        ends = accumulate(len(of) for of in clusters.values())
-        return dict(zip(clusters, np.split(numbers, list(ends)[:-1]), strict=True))
-    first = next(iter(clusters.values()))
-    if all(np.array_equal(first, other) for other in clusters.values()):
-        return clusters
-    offsets = accumulate((int(of.max()) + 1 for of in clusters.values()), initial=0)
-    return {language: of + offset for (language, of), offset in zip(clusters.items(), offsets, strict=False)}
+    own = tuple(languages[code].clusters for code in weights)
+    shared = all(languages[code].shared for code in weights)
+    return dict(zip(weights, (_shared_clusters if shared else _common_clusters)(own), strict=True))
+
+
+@lru_cache(maxsize=256)
+def _shared_clusters(languages: tuple[tuple[int, ...], ...]) -> tuple[Numbers, ...]:
+    """Numbers that are those of the whole task, without those that no language here has."""
+    own = [np.array(numbers, dtype=np.int64) for numbers in languages]
+    _, numbers = np.unique(np.concatenate(own), return_inverse=True)
+    return tuple(np.split(numbers, np.cumsum([len(of) for of in own])[:-1]))
+
+
+@lru_cache(maxsize=256)
+def _common_clusters(languages: tuple[tuple[int, ...], ...]) -> tuple[Numbers, ...]:
+    """A language's numbers each: the same ones where the languages are parallel.
+
+    They are where equal items hang together in all of them, but for texts that coincide in one language alone: different
+    sentences with one translation, or PAWS-X's rows without any (`NS`). Items are of one cluster then where they are in every
+    language. What is not parallel falls into many more clusters so.
+    """
+    own = [np.array(numbers, dtype=np.int64) for numbers in languages]
+    most = max(int(numbers.max()) + 1 for numbers in own)
+    if len({len(numbers) for numbers in own}) == 1:
+        together, common = np.unique(np.stack(own), axis=1, return_inverse=True)
+        if together.shape[1] <= COINCIDENCES * most:
+            return (common.reshape(-1),) * len(own)
+    offsets = accumulate((int(numbers.max()) + 1 for numbers in own), initial=0)
+    return tuple(numbers + offset for numbers, offset in zip(own, offsets, strict=False))
 
 
 def score_delta(
