@@ -134,12 +134,41 @@ def test_many_contrasts_are_counted():
     )
 
 
+def test_what_is_not_tested_over_trainings_is_not_counted_as_not_found():
+    """p is below 0.05, over items alone: that nothing was found would be as untrue as that something was."""
+    rows = [row(intermediate=name, covers_seeds=False, seeds=(2, 2)) for name in "abcd"]
+    sentences, limits = said(*rows)
+    assert (
+        "On xnli, no contrast is tested over trainings with fewer than three seeds, so after none of the 4"
+        in sentences
+    )
+    assert "corrected p" not in sentences
+    assert "smaller than" not in limits
+    more = [*rows, row(intermediate="e"), row(intermediate="f", adjusted=0.5)]
+    assert "after 1 of 2 intermediates with three seeds or more: e +1.50" in said(*more)[0]
+    assert "after no intermediate of the 1 with three seeds or more that" in said(*rows, more[-1])[0]
+
+
+def test_the_model_with_the_fewest_seeds_is_the_one_that_does_not_tell():
+    assert "alone: 1 seed cannot tell it" in said(row(covers_seeds=False, seeds=(5, 1)))[0]
+
+
 def test_flagged_cells_are_named_with_what_is_left_without_them():
     relations = {("mnli", "xnli", "en"): Relation(TrainingOverlap.SAME, language_seen=False)}
     flagged = replace(RESULTS, relations=relations)
     assert "mnli on xnli (in-task). Without these cells nothing is left." in said(row(), results=flagged)[1]
     without = row(intermediate="squad", cells=Cells.UNRELATED, adjusted=0.5)
-    assert "0 of 1 contrast have" in said(row(), without, results=flagged)[1]
+    assert (
+        "0 of 1 contrast over trainings have a corrected p below 0.05, with them 1 of 1 contrast."
+        in said(row(), without, results=flagged)[1]
+    )
+    few = [replace(one, points=replace(one.points, covers_seeds=False)) for one in (row(), without)]
+    limits = said(*few, results=flagged)[1]
+    assert (
+        "Without these cells and with them, no contrast is tested over trainings with fewer than three seeds."
+        in limits
+    )
+    assert "contrasts" not in limits
 
 
 def test_no_answer_says_why():

@@ -16,6 +16,7 @@ from xstilts.spec.fields import BASELINE
 from xstilts.stage import Family
 
 LEVEL = 0.05  # of the corrected p-value
+UNTESTED = "no contrast is tested over trainings with fewer than three seeds"
 NAMED = 3  # so many contrasts of a measure are told one by one
 
 MEASURES = {
@@ -56,6 +57,7 @@ def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
         for row in rows:
             yield f"On {row.target}, {_changed(row)} ({_how_sure(row)})."
         return
+    tested = _tested(rows)
     sure = [row for row in rows if _is_sure(row)]
     what = (
         f"the effect of the intermediate on {MEASURES[first.measure]} differs between {first.model} and {first.reference} "
@@ -63,17 +65,22 @@ def _measure_sentences(rows: Sequence[PrimaryRow]) -> Iterator[str]:
         if first.reference
         else f"{MEASURES[first.measure]} of {first.model} differs from that without one"
     )
+    of_those = "" if len(tested) == len(rows) else " with three seeds or more"
     if sure:
         told = "; ".join(f"{row.intermediate} {_short(row)}" for row in sure)
         yield (
             f"On {first.target}, {what}, with a corrected p below {LEVEL}, after {len(sure)} of "
-            f"{len(rows)} intermediates: {told}."
+            f"{len(tested)} intermediates{of_those}: {told}."
         )
         return
-    largest = max(rows, key=lambda row: abs(row.points.estimate))
+    found = (
+        f"it is after no intermediate of the {len(tested)}{of_those} that {what} with a corrected p below {LEVEL}"
+        if tested
+        else f"{UNTESTED}, so after none of the {len(rows)} intermediates is it known whether {what}"
+    )
+    largest = max(tested or rows, key=lambda row: abs(row.points.estimate))
     yield (
-        f"On {first.target}, it is after no intermediate of the {len(rows)} that {what} with a corrected p below "
-        f"{LEVEL}; the largest difference is {_short(largest)} after {largest.intermediate}."
+        f"On {first.target}, {found}; the largest difference is {_short(largest)} after {largest.intermediate}."
     )
 
 
@@ -114,8 +121,7 @@ def _how_sure(row: PrimaryRow) -> str:
 
 
 def _trainings(row: PrimaryRow) -> str:
-    seeds = max(row.seeds)
-    return f"{plural(seeds, 'seed')} cannot tell it from the noise of training"
+    return f"{plural(min(row.seeds), 'seed')} cannot tell it from the noise of training"
 
 
 def _short(row: PrimaryRow) -> str:
@@ -124,6 +130,11 @@ def _short(row: PrimaryRow) -> str:
         of_each = zip((row.model, row.reference), row.deltas, strict=True)
         parts.append(", ".join(f"{model} {delta:+z.2f}" for model, delta in of_each))
     return f"{row.points.estimate:+z.2f}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def _tested(rows: Sequence[PrimaryRow]) -> list[PrimaryRow]:
+    """Those that are tested over trainings."""
+    return [row for row in rows if row.points.covers_seeds]
 
 
 def _is_sure(row: PrimaryRow) -> bool:
@@ -137,7 +148,7 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
         yield "With fewer than three seeds a model, no interval covers what other trainings would have given."
     if any(not row.points.covers_items and row.points.known for row in whole):
         yield "Where items are not simply right or wrong, intervals cover the seeds and not the choice of test items."
-    detectable = [row.detectable for row in whole if row.points.known]
+    detectable = [row.detectable for row in _tested(whole)]
     if detectable:
         low, high = min(detectable), max(detectable)
         sizes = f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"
@@ -163,15 +174,18 @@ def _without_flagged(
     if not flagged:
         return
     without = [row for row in rows if row.cells is Cells.UNRELATED]
-    yield (
-        f"Not only the effect of another skill: {'; '.join(flagged)}. Without these cells "
-        + (
-            f"{sum(map(_is_sure, without))} of {plural(len(without), 'contrast')} have a corrected p below {LEVEL}, with "
-            f"them {sum(map(_is_sure, whole))} of {len(whole)}."
-            if without
-            else "nothing is left."
-        )
-    )
+    if not without:
+        left = "nothing is left"
+    elif not _tested([*without, *whole]):
+        left = f"and with them, {UNTESTED}"
+    else:
+        left = f"{_found(without)} over trainings have a corrected p below {LEVEL}, with them {_found(whole)}"
+    yield f"Not only the effect of another skill: {'; '.join(flagged)}. Without these cells {left}."
+
+
+def _found(rows: Sequence[PrimaryRow]) -> str:
+    tested = _tested(rows)
+    return f"{sum(map(_is_sure, tested))} of {plural(len(tested), 'contrast')}"
 
 
 def _partial(results: Results) -> Iterator[str]:
