@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xstilts import notebook
+from xstilts.loading import of_file
 from xstilts.plan import plan
 from xstilts.spec import load_experiment
 from xstilts.stage import EvaluateSpec, Kind
@@ -137,6 +139,20 @@ def test_export_is_scored_and_read_again(invoke, tmp_path):
     assert keys[0] == keys[1]
     again = invoke("export", file, "out", "--store", "store")
     assert (again.exit_code, "must be a folder that is not there yet" in again.stderr) == (64, True)
+
+
+def test_where_answers_are_not_known_there_is_no_primary_answer(invoke, tmp_path, monkeypatch):
+    """Statuses of a cluster hold scores alone: a p-value from them would be over seeds and not over items."""
+    file = write(tmp_path, "a")
+    assert "primary answer" in invoke("results", file, "--store", "store").stdout
+    of_statuses = replace(of_file(Path(file), store="store"), store=None)
+    for command in ("results", "export"):
+        monkeypatch.setattr(sys.modules[f"xstilts.cli.{command}"], "load", lambda *_: of_statuses)
+    assert "primary answer" not in invoke("results", "a", "--cluster").stdout
+    assert json.loads(invoke("results", "a", "--cluster", "-o", "json").stdout)["primary"] == []
+    assert invoke("export", "a", "out", "--cluster").exit_code == 0
+    assert "primary answer" not in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))["primary"] == []
 
 
 def test_a_tidy_frame_and_a_figure_by_one_call(invoke, tmp_path):

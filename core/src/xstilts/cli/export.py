@@ -94,7 +94,7 @@ def _files(loaded: Loaded) -> Iterator[tuple[str, str]]:
     document = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
     yield "experiment.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     yield "plan.json", json.dumps(plan_to_json(loaded.plan), indent=1) + "\n"
-    answer = primary(found, experiment.spec.analysis)
+    answer = primary(found, experiment.spec.analysis) if loaded.store is not None else []
     yield "scores.csv", to_csv(found)
     yield "results.json", to_json(found, answer)
     tables = [summary_table(found), *pivot_tables(found)]

@@ -76,7 +76,7 @@ def results(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
     found, analysis = loaded.results, loaded.experiment.spec.analysis
-    answer = primary(found, analysis)
+    answer = primary(found, analysis) if loaded.store is not None else []
     if rates and not found.rates:
         typer.echo(_no_rates(loaded), err=True)
     if rates:

@@ -147,7 +147,7 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
     if any(not row.points.covers_seeds for row in whole):
         yield "With fewer than three seeds a model, no interval covers what other trainings would have given."
     if any(not row.points.covers_items and row.points.known for row in whole):
-        yield "Where items are not simply right or wrong, intervals cover the seeds and not the choice of test items."
+        yield "Where it is not known which items were right, intervals cover the seeds and not the choice of test items."
     detectable = [row.detectable for row in _tested(whole)]
     if detectable:
         low, high = min(detectable), max(detectable)

@@ -39,7 +39,7 @@ def reach(intervals: Sequence[Interval | None]) -> Iterator[str]:
     if any(not one.covers_seeds for one in known):
         yield "With one or two seeds, intervals and p-values are over the choice of test items only, not over trainings."
     if any(not one.covers_items for one in known):
-        yield "Where items are not simply right or wrong, intervals and p-values are over seeds only, not over items."
+        yield "Where it is not known which items were right, intervals and p-values are over seeds only, not over items."
 
 
 def ends(of: Interval | None) -> str:

@@ -135,7 +135,7 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
         )
     if any(not row.points.covers_items and row.points.known for row in rows):
         yield (
-            "Where items are not simply right or wrong, an interval covers seeds only: with other test items a contrast "
+            "Where it is not known which items were right, an interval covers seeds only: with other test items a contrast "
             "may be another one."
         )
     if any(not row.points.known for row in rows):
