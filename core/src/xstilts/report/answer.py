@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xstilts.results import Results
 from xstilts.results.measured import Measured
-from xstilts.results.primary import Cells, PrimaryRow, unanswered
+from xstilts.results.primary import LEVEL, Cells, PrimaryRow, unanswered
 from xstilts.results.primary_table import collapse_notes, contrast
 from xstilts.results.table import OF_E5
 from xstilts.results.words import cell_relation, edge_words, p_value, plural, span
@@ -15,7 +15,6 @@ from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
 from xstilts.stage import Family
 
-LEVEL = 0.05  # of the corrected p-value
 UNTESTED = "no contrast is tested over trainings with fewer than three seeds"
 NAMED = 3  # so many contrasts of a measure are told one by one
 
@@ -152,7 +151,10 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
     if detectable:
         low, high = min(detectable), max(detectable)
         sizes = f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"
-        yield f"A true difference smaller than {sizes} points would more often than one time in five not have been found."
+        yield (
+            f"A true difference smaller than {sizes} points, were it the only one, would more often than one time in five not "
+            "have been found."
+        )
     yield from _without_flagged(rows, whole, results)
     yield from collapse_notes(Measured(results))
     if edge := edge_words(results):

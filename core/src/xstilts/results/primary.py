@@ -7,6 +7,10 @@ delta is taken seed by seed against `none`. Statistics: see `xstilts.statistics`
 It is given over all cells; again without the cells whose intermediate has seen the target's own training rows, or labels in
 the language; and, where trainings have collapsed, again without their seeds. The first is the answer, the others show what it
 rests on; each is corrected on its own.
+
+What is corrected over is fixed by the file and is not what has been scored so far: a contrast whose scores are to come counts
+with a p-value of 1, so that an answer over partial results is not surer than it may be. This family is, of the first and the
+third, every contrast that is asked of the target, and of the second those that have cells without a relation.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from xstilts.statistics import (
     transfer_gap,
 )
 
+LEVEL: Final = 0.05  # of the corrected p-value, below which a contrast is found
 CORRECTIONS: Final[Mapping[str, Callable[[Sequence[float]], list[float]]]] = {
     "Holm": holm,
     "BH": benjamini_hochberg,
@@ -62,8 +67,9 @@ class PrimaryRow:
         points, log_odds: on the two scales; the p-value is that of points. Scores that are no shares of right answers, such
             as F1, have no log-odds.
         bootstrap: the crossed bootstrap's interval beside that of points; None where no items are known.
-        adjusted: the p-value of points, corrected over the rows of the target that are over the same cells.
-        detectable: the smallest true contrast, in points, that would have been found with 80 % power.
+        adjusted: the p-value of points, corrected over the family of the target and the same cells.
+        detectable: the smallest true contrast, in points, that would have been found with 80 % power, were it the only one: at
+            the correction's first step.
         seeds: of each model.
         deltas: of each model, in points.
         cells: over which the contrast is.
@@ -100,7 +106,7 @@ class Unanswered:
 
 @dataclass(frozen=True)
 class _Contrast:
-    """What a row is made of."""
+    """What a row is made of, or `lacks` to be one; no weights where the target's languages do not have the measure."""
 
     target: str
     intermediate: str
@@ -108,6 +114,7 @@ class _Contrast:
     model: str
     reference: str | None
     weights: Weights
+    lacks: str = ""
     left_out: frozenset[Evaluation] = frozenset()
 
     @property
@@ -123,15 +130,17 @@ def primary(results: Results, analysis: Analysis) -> list[PrimaryRow]:
     measured = Measured(results)
     rows: list[PrimaryRow] = []
     for target in measured.targets:
-        asked = [one for one in _asked(measured, target, analysis) if isinstance(one, _Contrast)]
-        for cells, contrasts in (
+        asked = [one for one in _asked(measured, target, analysis) if one.weights]
+        for cells, family in (
             (Cells.ALL, asked),
             (Cells.UNRELATED, _unrelated(measured, target, asked)),
             (Cells.LEARNED, _learned(measured, asked)),
         ):
-            of_cells = _rows(measured, cells, contrasts)
-            adjusted = CORRECTIONS[analysis.correction]([row.points.p_value for row in of_cells])
-            rows += [replace(row, adjusted=value) for row, value in zip(of_cells, adjusted, strict=True)]
+            of_cells = _rows(measured, cells, family)
+            to_come = len(family) - len(of_cells)
+            p_values = [row.points.p_value for row in of_cells] + [1.0] * to_come
+            adjusted = CORRECTIONS[analysis.correction](p_values)
+            rows += [replace(row, adjusted=value) for row, value in zip(of_cells, adjusted, strict=False)]
     order = list(Cells)
     return sorted(rows, key=lambda row: order.index(row.cells))
 
@@ -140,14 +149,14 @@ def unanswered(results: Results, analysis: Analysis) -> list[Unanswered]:
     """The contrasts that were asked for and have no row."""
     measured = Measured(results)
     return [
-        one
+        Unanswered(one.target, one.intermediate, one.measure, one.model, one.reference, one.lacks)
         for target in results.targets
         for one in _asked(measured, target, analysis)
-        if isinstance(one, Unanswered)
+        if one.lacks
     ]
 
 
-def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Contrast | Unanswered]:
+def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Contrast]:
     results = measured.results
     if BASELINE not in results.intermediates:
         return
@@ -156,28 +165,27 @@ def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Con
     intermediates = [name for name in results.intermediates if name != BASELINE]
     languages = measured.languages(target)
     for (model, reference), intermediate, measure in product(pairs, intermediates, analysis.primary):
-        weights = _weights(measured, target, measure, languages)
-        reason = _reason(measured, target, intermediate, [model, *([reference] if reference else [])])
-        if weights is None and not reason:
-            reason = (
+        weights = _weights(measured, target, measure, languages) or {}
+        one = _Contrast(target, intermediate, measure, model, reference, weights)
+        lacks = _lacks(measured, one)
+        if not weights and not lacks:
+            lacks = (
                 "the target is not scored in a language other than English"
                 if not set(languages) - {ENGLISH}
                 else "the target is not scored in English"
             )
-        if reason or weights is None:
-            yield Unanswered(target, intermediate, measure, model, reference, reason)
-        else:
-            yield _Contrast(target, intermediate, measure, model, reference, weights)
+        yield replace(one, lacks=lacks)
 
 
-def _reason(measured: Measured, target: str, intermediate: str, models: Sequence[str]) -> str:
-    """Why a contrast cannot be given; nothing where it can."""
-    for model in models:
+def _lacks(measured: Measured, one: _Contrast) -> str:
+    """Which scores a contrast cannot be given without; nothing where all are there."""
+    target, intermediate = one.target, one.intermediate
+    for model in one.models:
         for name in (BASELINE, intermediate):
             if not measured.seeds(model, name, target):
                 there = measured.has_scores(model, name, target)
                 return f"{model} / {name} has {'no answers by item' if there else 'no scores'}"
-        if not measured.paired_seeds(model, intermediate, target):
+        if not measured.paired_seeds(model, intermediate, target, one.left_out):
             return f"{model} / {intermediate} and {model} / {BASELINE} have no seed in common"
     return ""
 
@@ -193,7 +201,7 @@ def _unrelated(measured: Measured, target: str, asked: Sequence[_Contrast]) -> l
         ]
         for one in asked
     }
-    if all(len(of_intermediate) == len(languages) for of_intermediate in kept.values()):
+    if all(len(kept[one.intermediate]) == len(languages) for one in asked if not one.lacks):
         return []
     found = []
     for one in asked:
@@ -209,19 +217,19 @@ def _learned(measured: Measured, asked: Sequence[_Contrast]) -> list[_Contrast]:
     touched = any(
         cell.model in one.models and cell.intermediate in {BASELINE, one.intermediate}
         for one in asked
+        if not one.lacks
         for cell in collapsed
         if cell.target == one.target
     )
     if not touched:
         return []
-    return [
-        replace(one, left_out=collapsed)
-        for one in asked
-        if all(measured.paired_seeds(model, one.intermediate, one.target, collapsed) for model in one.models)
-    ]
+    without = [replace(one, left_out=collapsed) for one in asked]
+    return [replace(one, lacks=_lacks(measured, one)) for one in without]
 
 
-def _rows(measured: Measured, cells: Cells, contrasts: Sequence[_Contrast]) -> list[PrimaryRow]:
+def _rows(measured: Measured, cells: Cells, family: Sequence[_Contrast]) -> list[PrimaryRow]:
+    """The rows of those contrasts of a family that lack nothing, not corrected yet."""
+    contrasts = [one for one in family if not one.lacks]
     terms = [_terms(measured, one, POINTS) for one in contrasts]
     by_items = [index for index, of_one in enumerate(terms) if of_one[0].sample.clusters]
     bootstraps: dict[int, tuple[float, float]] = {}
@@ -242,7 +250,7 @@ def _rows(measured: Measured, cells: Cells, contrasts: Sequence[_Contrast]) -> l
                 log_odds=interval(_terms(measured, one, LOG_ODDS)) if index in bootstraps else None,
                 bootstrap=bootstraps.get(index),
                 adjusted=points.p_value,
-                detectable=smallest_detectable(points),
+                detectable=smallest_detectable(points, 1 - LEVEL / len(family)),
                 seeds=tuple(term.sample.seeds for term in of_points),
                 deltas=tuple(term.sample.mean for term in of_points),
                 cells=cells,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from xstilts.results.measured import Measured
-from xstilts.results.primary import Cells, PrimaryRow, Unanswered, missing_answers, unanswered
+from xstilts.results.primary import LEVEL, Cells, PrimaryRow, Unanswered, missing_answers, unanswered
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
 from xstilts.results.words import (
@@ -79,7 +79,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         Column(
             "p",
             lambda row: p_value(row.adjusted) if row.points.known else ABSENT,
-            f"two-sided, corrected over the target's rows ({analysis.correction})",
+            f"two-sided, corrected over all that is asked of the target, what has no scores yet too ({analysis.correction})",
         ),
         Column(
             "log-odds",
@@ -94,7 +94,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         Column(
             "detectable",
             lambda row: f"{row.detectable:.2f}" if row.points.known else ABSENT,
-            "the smallest true contrast, in points, found with 80 % power",
+            f"the smallest true contrast, in points, found with 80 % power, by a corrected p below {LEVEL}, were it the only one",
         ),
         Column("seeds", lambda row: " and ".join(map(str, row.seeds)), "of each model"),
         Column("covers", lambda row: covered(row.points), "what the interval covers", numeric=False),
