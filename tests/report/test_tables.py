@@ -16,12 +16,19 @@ from xstilts.report.contents import contents
 from xstilts.report.published import comparable
 from xstilts.report.tables import report_tables
 from xstilts.results import Results, ScoreRow
+from xstilts.results.intervals import interval_table
 from xstilts.results.measured import Measured
+from xstilts.results.pivot import pivot_tables
+from xstilts.results.primary import primary
+from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import ChosenRate, IntermediateTraits
+from xstilts.results.text import to_latex
 from xstilts.spec import Analysis, parse_experiment
 from xstilts.stage import Family
 from xstilts.store import Store
 from xstilts.task import Metric
+
+from .made import results as results_with_every_part
 
 
 def results(model="google/mt5-base", languages=CATALOGUE["xnli"].languages, **changes):
@@ -94,6 +101,28 @@ def test_results_without_none_have_a_report_too():
     assert not found.heatmaps
     assert not found.forests
     assert found.bars
+
+
+def test_every_table_is_latex_for_any_font_encoding():
+    """What is not ASCII, and < and >, which are other characters in TeX's own encoding, stand as commands or as mathematics."""
+    made = results_with_every_part()
+    shown = contents(made, Analysis())
+    sure = [replace(row, adjusted=1e-5) for row in primary(made, Analysis())]
+    tables = [
+        shown.summary,
+        *shown.tables.values(),
+        *shown.primary_tables.values(),
+        primary_table(sure, made, Analysis()),
+        interval_table(made),
+        *pivot_tables(made),
+    ]
+    text = "\n".join(map(to_latex, tables))
+    lines = [line for line in text.splitlines() if not line.startswith("%")]
+    assert r"$\Delta$ mt5-large - $\Delta$ mt5-base" in text
+    assert "$<$ 0.001" in text
+    for line in lines:
+        assert line.isascii(), line
+        assert not {"<", ">", "|"} & set(line.replace("$<$", "").replace("$>$", "")), line
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def test_markdown_and_latex_escape_what_they_must():
     markdown, latex = to_markdown(summary_table(odd)), to_latex(summary_table(odd))
     assert r"| xnli | a\|b_c | none | 50.7 ±0.9 |" in markdown
     assert "| --- | --- | --- | ---: |" in markdown
-    assert r"xnli & a|b\_c & none & 50.7 $\pm$0.9 & -- &" in latex
+    assert r"xnli & a\textbar{}b\_c & none & 50.7 $\pm$0.9 & -- &" in latex
     assert latex.count(r"\\") == 3
 
 

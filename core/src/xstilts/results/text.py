@@ -23,6 +23,10 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "–": "--",  # noqa: RUF001 - the en dash of absent numbers
     "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "<": "$<$",  # TeX's own font encoding has inverted marks and a dash in the place of these three
+    ">": "$>$",
+    "|": r"\textbar{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
