@@ -119,7 +119,7 @@ def test_consistency_counts_the_intermediates_that_help():
 def test_a_variant_is_held_against_its_plain_form():
     results = made()
     [mix, mlm] = sorted(comparisons(Measured(results)), key=lambda one: one.intermediate)
-    assert (mlm.intermediate, mlm.against, mlm.selection) == ("mnli-mlm", "mnli", None)
+    assert (mlm.intermediate, mlm.against, mlm.selection) == ("mnli-mlm", "mnli", ())
     by_seed = [
         fmean(delta(results, "mnli-mlm", target, seed, "mnli") for target in results.targets)
         for seed in SEEDS
@@ -129,8 +129,32 @@ def test_a_variant_is_held_against_its_plain_form():
     assert (mix.intermediate, mix.against, mix.selection) == (
         "all-nine",
         "best single",
-        Selection.OTHER_SEEDS,
+        (Selection.OTHER_SEEDS,),
     )
+
+
+def best_single(results):
+    return next((one for one in comparisons(Measured(results)) if one.against == "best single"), None)
+
+
+def test_the_best_single_is_chosen_on_each_target_in_its_own_way():
+    dev = {
+        Evaluation("base", name, "pawsx", seed): 60.0 + (name == "mnli") for name in NAMES for seed in SEEDS
+    }
+    results = made(targets=("pawsx", "xquad"), dev=dev)
+    one = best_single(results)
+    assert one.targets == ("pawsx", "xquad")
+    assert one.selection == (Selection.ENGLISH_DEV, Selection.OTHER_SEEDS)
+
+
+def test_a_target_on_which_no_single_one_can_be_chosen_is_left_out_of_the_comparison():
+    """xquad has one seed: nothing to choose on apart from what is scored."""
+    results = made(targets=("pawsx", "xquad"))
+    rows = tuple(row for row in results.rows if row.target == "pawsx" or row.seed == 1)
+    one = best_single(replace(results, rows=rows))
+    assert (one.targets, one.selection) == (("pawsx",), (Selection.OTHER_SEEDS,))
+    assert one == best_single(made(targets=("pawsx",)))
+    assert best_single(made(seeds=(1,))) is None
 
 
 def test_without_items_or_dev_the_best_is_chosen_on_the_other_seeds():

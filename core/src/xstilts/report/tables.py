@@ -162,7 +162,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
             Column("targets", lambda row: " ".join(row.targets), "over which the mean is", numeric=False),
             Column(
                 "chosen on",
-                lambda row: row.selection.value if row.selection else "",
+                lambda row: ", ".join(one.value for one in row.selection),
                 "on what the best single one was chosen, apart from what it is scored on",
                 numeric=False,
             ),

@@ -67,7 +67,8 @@ class Consistency:
 class Comparison:
     """One intermediate less another, on the mean over targets that both have.
 
-    `against` is an intermediate, or `best single`: that of the mix's own tasks which is best, chosen as for `BestOf`.
+    `against` is an intermediate, or `best single`: that of the mix's own tasks which is best, chosen as for `BestOf`, on the
+    targets on which it can be; `selection` has the ways.
     """
 
     model: str
@@ -75,7 +76,7 @@ class Comparison:
     against: str
     targets: tuple[str, ...]
     difference: Interval
-    selection: Selection | None = None
+    selection: tuple[Selection, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,22 +293,21 @@ def _pair(measured: Measured, model: str, name: str, other: str, target: str) ->
 def _against_best(measured: Measured, model: str, name: str, singles: Sequence[str]) -> Comparison | None:
     there = [single for single in singles if _shared_targets(measured, model, [name, single])]
     targets = _shared_targets(measured, model, [name, *there]) if there else ()
-    selections: list[Selection] = []
+    seeds = {target: common_seeds(measured, model, [name, *there], target) for target in targets}
+    ways = {target: chooser(measured, model, there, target, seeds[target]) for target in targets}
+    choices = {target: choose for target, (_, choose) in ways.items() if choose is not None}
 
     def by_seed(target: str) -> Mapping[Seed, Sample]:
-        seeds = common_seeds(measured, model, [name, *there], target)
-        selection, choose = chooser(measured, model, there, target, seeds)
-        selections.append(selection)
-        if choose is None:
-            return {}
         return {
-            seed: score_delta(measured, model, name, target, [seed]) - scored(choose(seed)) for seed in seeds
+            seed: score_delta(measured, model, name, target, [seed]) - scored(choices[target](seed))
+            for seed in seeds[target]
         }
 
-    sample = _differences(targets, by_seed)
+    sample = _differences(list(choices), by_seed)
     if sample is None:
         return None
-    return Comparison(model, name, "best single", targets, interval([Term(1, sample)]), selections[0])
+    selection = tuple(dict.fromkeys(ways[target][0] for target in choices))
+    return Comparison(model, name, "best single", tuple(choices), interval([Term(1, sample)]), selection)
 
 
 def _differences(targets: Sequence[str], by_seed: Callable[[str], Mapping[Seed, Sample]]) -> Sample | None:
