@@ -16,7 +16,7 @@ from xstilts.cluster.client import Client
 from xstilts.cluster.place import ClusterPlace
 from xstilts.errors import UserError
 from xstilts.loading import Loaded, of_cluster, of_file
-from xstilts.results.main import main_scores
+from xstilts.results.main import scores_by_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +66,9 @@ def frame(loaded: Loaded) -> pd.DataFrame:
         for row in found.rows
     ]
     rows += [
-        (cell.model, cell.intermediate, cell.target, language, cell.seed, SCORE, value)
-        for cell, languages in main_scores(found).items()
+        (model, intermediate, target, language, seed, SCORE, value)
+        for (model, intermediate, target), seeds in scores_by_cell(found).items()
+        for seed, languages in seeds.items()
         for language, value in languages.items()
     ]
     made: pd.DataFrame = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(

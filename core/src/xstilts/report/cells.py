@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from xstilts.results import Results
+from xstilts.results.primary_table import covered
 from xstilts.results.table import Column, Table
 from xstilts.results.words import ABSENT, signed, span
 from xstilts.statistics import Interval
@@ -48,11 +49,8 @@ def ends(of: Interval | None) -> str:
 
 
 def covers(of: Interval | None) -> str:
-    """What an interval covers: seeds, items, both or nothing."""
-    if of is None:
-        return ABSENT
-    parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
-    return " and ".join(name for name, there in parts if there) or "nothing"
+    """What an interval covers, where there is one."""
+    return ABSENT if of is None else covered(of)
 
 
 def estimate(of: Interval | None) -> str:

@@ -14,11 +14,10 @@ from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.main import Seed, scores_by_cell
 from xstilts.results.rows import Results
-from xstilts.scoring import main_score
 from xstilts.spec.fields import BASELINE
 
-Seed = int | None
 Languages = Mapping[str, float]  # language -> main score
 
 
@@ -100,24 +99,6 @@ def combinations(results: Results) -> list[Combination]:
         for target, model, intermediate in ordered
         if (names := (model, intermediate, target)) in scores
     ]
-
-
-def scores_by_cell(results: Results) -> dict[tuple[str, str, str], dict[Seed, dict[str, float]]]:
-    """(model, intermediate, target) -> seed -> language -> main score."""
-    numbers: dict[tuple[str, str, str], dict[Seed, dict[str, dict[str, float]]]] = {}
-    for row in results.rows:
-        seeds = numbers.setdefault((row.model, row.intermediate, row.target), {})
-        seeds.setdefault(row.seed, {}).setdefault(row.language, {})[row.metric] = row.value
-    return {
-        names: {
-            seed: {
-                language: main_score(results.targets[names[2]], metrics)
-                for language, metrics in languages.items()
-            }
-            for seed, languages in seeds.items()
-        }
-        for names, seeds in numbers.items()
-    }
 
 
 def _combination(

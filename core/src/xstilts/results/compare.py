@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from xstilts.catalogue import ENGLISH
-from xstilts.results.main import ABSENT, Names, by_seeds, main_scores, shown
+from xstilts.results.main import Names, by_seeds, shown
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
+from xstilts.results.words import ABSENT
 from xstilts.spec import Experiment
 
 
@@ -53,7 +54,7 @@ class Compared:
 
 def compare(first: tuple[Experiment, Results], second: tuple[Experiment, Results]) -> Compared:
     """Compare by the names of models, intermediates and targets."""
-    scores = [by_seeds(main_scores(results)) for _, results in (first, second)]
+    scores = [by_seeds(results) for _, results in (first, second)]
     common = [names for names in scores[0] if names in scores[1]]
     rows = (_row(names, scores[0][names], scores[1][names]) for names in common)
     return Compared(

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from xstilts.results.combinations import Combination, Measures, combinations
-from xstilts.results.main import Names, main_scores, t_interval
-from xstilts.results.rows import Evaluation, Results
+from xstilts.results.main import Names, Seed, scores_by_cell, t_interval
+from xstilts.results.rows import Results
 from xstilts.results.table import COLUMNS, Column, Table, summary_table
 from xstilts.spec.fields import BASELINE
 
 Measure = Callable[[Measures], float | None]
-Seeds = dict[int | None, Measures]
+Seeds = dict[Seed, Measures]
 
 # Column -> the measure, and whether the column has its difference to none.
 _MEASURED: Mapping[str, tuple[Measure, bool]] = {
@@ -31,9 +31,10 @@ NOTE = (
 
 def interval_table(results: Results) -> Table:
     """As `summary_table`, with intervals."""
-    seeds: dict[Names, Seeds] = {}
-    for cell, languages in main_scores(results).items():
-        seeds.setdefault(_names(cell), {})[cell.seed] = Measures.of(languages)
+    seeds = {
+        names: {seed: Measures.of(languages) for seed, languages in of_cell.items()}
+        for names, of_cell in scores_by_cell(results).items()
+    }
     plain = summary_table(results)
     columns = tuple(_column(column, seeds) for column in COLUMNS)
     rows = tuple(tuple(column.text(row) for column in columns) for row in combinations(results))
@@ -71,7 +72,3 @@ def _values(own: Seeds, none: Seeds | None, measure: Measure) -> list[float]:
         if value is not None:
             found.append(value)
     return found
-
-
-def _names(cell: Evaluation) -> Names:
-    return cell.model, cell.intermediate, cell.target

@@ -1,4 +1,4 @@
-"""Main scores by evaluation and language, and what is made of them over seeds."""
+"""Main scores by cell, seed and language, and what is made of them over seeds."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from math import sqrt
 from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
-from xstilts.results.rows import Evaluation, Results
+from xstilts.results.rows import Results
 from xstilts.scoring import main_score
 
 Names = tuple[str, str, str]  # model, intermediate, target
+Seed = int | None
 CONFIDENCE = 0.95
 LEAST_SEEDS = 3
-ABSENT = "–"  # noqa: RUF001 - an en dash stands for what has no score
 
 
-def main_scores(results: Results) -> dict[Evaluation, dict[str, float]]:
-    """Evaluation -> language -> its main score (XTREME's), English first, in the order of the rows."""
-    numbers: dict[Evaluation, dict[str, dict[str, float]]] = {}
+def scores_by_cell(results: Results) -> dict[Names, dict[Seed, dict[str, float]]]:
+    """(model, intermediate, target) -> seed -> language -> its main score (XTREME's), English first."""
+    numbers: dict[Names, dict[Seed, dict[str, dict[str, float]]]] = {}
     for row in results.rows:
-        cell = Evaluation(row.model, row.intermediate, row.target, row.seed)
-        numbers.setdefault(cell, {}).setdefault(row.language, {})[row.metric] = row.value
+        seeds = numbers.setdefault((row.model, row.intermediate, row.target), {})
+        seeds.setdefault(row.seed, {}).setdefault(row.language, {})[row.metric] = row.value
     return {
-        cell: {
-            language: main_score(results.targets[cell.target], languages[language])
-            for language in sorted(languages, key=lambda code: (code != ENGLISH, code))
+        names: {
+            seed: {
+                language: main_score(results.targets[names[2]], languages[language])
+                for language in sorted(languages, key=lambda code: (code != ENGLISH, code))
+            }
+            for seed, languages in seeds.items()
         }
-        for cell, languages in numbers.items()
+        for names, seeds in numbers.items()
     }
 
 
-def by_seeds(scores: dict[Evaluation, dict[str, float]]) -> dict[Names, list[dict[str, float]]]:
-    """The same with the seeds of a model, intermediate and target together."""
-    found: dict[Names, list[dict[str, float]]] = {}
-    for cell, languages in scores.items():
-        found.setdefault((cell.model, cell.intermediate, cell.target), []).append(languages)
-    return found
+def by_seeds(results: Results) -> dict[Names, list[dict[str, float]]]:
+    """The same with a list of the seeds."""
+    return {names: list(seeds.values()) for names, seeds in scores_by_cell(results).items()}
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float] | None:

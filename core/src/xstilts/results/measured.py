@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xstilts.catalogue import ENGLISH
-from xstilts.results.combinations import scores_by_cell
+from xstilts.results.main import Seed, scores_by_cell
 from xstilts.results.rows import Answers, Evaluation, Results
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import POINTS, Sample, Scale, Weights, sample
 
 Numbers = npt.NDArray[np.int64]
-Seed = int | None
 CHANCE_QUANTILE = 3.09  # of the normal distribution at 0.999: how far above chance is no longer chance
 COINCIDENCES = 1.05  # so many times the clusters of one language parallel languages have together, at most
 CHANCE_MARGIN = 2.0  # points above chance that are still chance, where the number of items is not known

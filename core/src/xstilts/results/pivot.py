@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from xstilts.results.main import ABSENT, LEAST_SEEDS, by_seeds, main_scores, shown
+from xstilts.results.main import LEAST_SEEDS, by_seeds, shown
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
+from xstilts.results.words import ABSENT
 
 MEANS = {"mean": "XTREME's score: the mean over languages"}
 
 
 def pivot_tables(results: Results, *, ci: bool = False) -> list[Table]:
     """The tables, in the order of the file; the last row is the mean over languages."""
-    scores = by_seeds(main_scores(results))
+    scores = by_seeds(results)
     return [
         _table(results, target, model, columns, ci=ci)
         for target in results.targets

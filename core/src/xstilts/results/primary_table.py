@@ -109,7 +109,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
 
 
 def covered(of: Interval) -> str:
-    """What an interval covers, in words."""
+    """What an interval covers, in words: seeds, items, both or nothing."""
     parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
     return " and ".join(name for name, there in parts if there) or "nothing"
 

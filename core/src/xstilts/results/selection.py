@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from xstilts.catalogue import CATALOGUE
-from xstilts.results.measured import Measured, Seed, score_delta
+from xstilts.results.main import Seed
+from xstilts.results.measured import Measured, score_delta
 from xstilts.results.rows import Evaluation
 from xstilts.statistics import Sample
 

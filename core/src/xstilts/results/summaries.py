@@ -17,7 +17,8 @@ from itertools import product
 import numpy as np
 
 from xstilts.catalogue import CATALOGUE
-from xstilts.results.measured import Measured, Seed, common_seeds, score_delta
+from xstilts.results.main import Seed
+from xstilts.results.measured import Measured, common_seeds, score_delta
 from xstilts.results.selection import Selection, chooser, scored, stacked
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import Interval, Sample, Term, interval, mean_over_tests
