@@ -162,6 +162,8 @@ def test_flagged_cells_are_named_with_what_is_left_without_them():
         "0 of 1 contrast over trainings have a corrected p below 0.05, with them 1 of 1 contrast."
         in said(row(), without, results=flagged)[1]
     )
+    elsewhere = row(target="xquad")
+    assert "with them 1 of 1 contrast." in said(row(), without, elsewhere, results=flagged)[1]
     few = [replace(one, points=replace(one.points, covers_seeds=False)) for one in (row(), without)]
     limits = said(*few, results=flagged)[1]
     assert (

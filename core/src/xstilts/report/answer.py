@@ -168,21 +168,24 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
 def _without_flagged(
     rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Results
 ) -> Iterator[str]:
-    flagged = [
-        f"{name} on {target} ({words})"
+    flagged = {
+        (name, target): words
         for name, target in dict.fromkeys((row.intermediate, row.target) for row in whole)
         if (words := cell_relation(results, name, target))
-    ]
+    }
     if not flagged:
         return
+    targets = {target for _, target in flagged}  # the others have no rows without such cells
+    those = [row for row in whole if row.target in targets]
     without = [row for row in rows if row.cells is Cells.UNRELATED]
     if not without:
         left = "nothing is left"
-    elif not _tested([*without, *whole]):
+    elif not _tested([*without, *those]):
         left = f"and with them, {UNTESTED}"
     else:
-        left = f"{_found(without)} over trainings have a corrected p below {LEVEL}, with them {_found(whole)}"
-    yield f"Not only the effect of another skill: {'; '.join(flagged)}. Without these cells {left}."
+        left = f"{_found(without)} over trainings have a corrected p below {LEVEL}, with them {_found(those)}"
+    named = "; ".join(f"{name} on {target} ({words})" for (name, target), words in flagged.items())
+    yield f"Not only the effect of another skill: {named}. Without these cells {left}."
 
 
 def _found(rows: Sequence[PrimaryRow]) -> str:
