@@ -167,6 +167,15 @@ def test_chosen_rates_have_a_table_and_files_of_their_own(make_files):
     ]
 
 
+def test_the_file_of_the_primary_answer_has_the_delta_of_each_model(make_files):
+    of_one = make_files(results())["primary.parquet"]
+    [one, *_] = pyarrow.parquet.read_table(io.BytesIO(of_one)).to_pylist()
+    assert (one["delta"], one["reference_delta"]) == (one["estimate"], None)
+    of_two = make_files(results_with_every_part())["primary.parquet"]
+    for row in pyarrow.parquet.read_table(io.BytesIO(of_two)).to_pylist():
+        assert row["delta"] - row["reference_delta"] == pytest.approx(row["estimate"])
+
+
 def test_without_a_sweep_no_rates_are_spoken_of(make_files):
     files = make_files(results())
     assert not {"rates.csv", "rates.parquet"} & files.keys()
