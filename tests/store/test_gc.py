@@ -46,9 +46,9 @@ def invoke(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, ["gc", *arguments])
 
 
-def run(file: str, store: Store) -> set[str]:
-    """Leave what a run of the experiment leaves; its keys."""
-    planned = plan(pin_inputs(load_experiment(Path(file)), Path(), store))
+def run(file: str, store: Store, namespace: str | None = None) -> set[str]:
+    """Leave what a run of the experiment leaves, in that namespace; its keys."""
+    planned = plan(pin_inputs(load_experiment(Path(file)).in_namespace(namespace), Path(), store))
     for one in planned.stages:
         if store.lookup(one.key) is None:
             with store.write(one.stage, {}) as draft:
@@ -236,6 +236,18 @@ def test_an_unpinned_experiment_of_a_machine_that_is_not_named_goes(invoke):
     assert hub - one
     done = invoke("one.yaml", "--yes")
     assert (set(store.keys()), done.stderr) == (one, "")
+
+
+@pytest.mark.parametrize("said", ["", ", namespace: other"])
+def test_an_unpinned_experiment_is_needed_in_the_namespace_that_it_was_run_in(invoke, said):
+    """Its keys hold that namespace, whatever the file says."""
+    store = Store.open(STORE, "team")
+    text = HUB.replace('"store://rows"', "./rows").replace("name: hub", f"name: hub{said}")
+    Path("hub.yaml").write_text(text)
+    hub = run("hub.yaml", store, "team")
+    done = invoke("hub.yaml", "-n", "team", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "everything in the store is needed\n")
+    assert set(store.keys()) == hub
 
 
 @pytest.fixture

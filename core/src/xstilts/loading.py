@@ -38,10 +38,7 @@ def of_file(file: Path, *, store: str | None = None, namespace: str | None = Non
         SpecError: the file is not valid.
         StoreError: the store cannot be read.
     """
-    experiment = load_experiment(file)
-    if namespace is not None:
-        metadata = experiment.metadata.model_copy(update={"namespace": namespace})
-        experiment = experiment.model_copy(update={"metadata": metadata})
+    experiment = load_experiment(file).in_namespace(namespace)
     root = store_root(store, experiment.spec.store.name)
     opened = Store.open(root, experiment.metadata.namespace or "default")
     pinned = pin_inputs(experiment, file.parent, opened, put=False)

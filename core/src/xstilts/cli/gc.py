@@ -66,7 +66,9 @@ def gc(
     there = None
     if cluster:
         there = ClusterPlace(Client.connect(kubeconfig, context), namespace or _namespace_of(experiments))
-    opened = Store.open(*_place(experiments, store, there.namespace if there else namespace))
+        namespace = there.namespace
+    experiments = {file: experiment.in_namespace(namespace) for file, experiment in experiments.items()}
+    opened = Store.open(*_place(experiments, store, namespace))
     plans = [
         plan_experiment(pin_inputs(experiment, file.parent, opened, put=False))
         for file, experiment in experiments.items()
@@ -124,10 +126,7 @@ def _total(items: Sequence[Unneeded]) -> str:
 def _place(experiments: dict[Path, Experiment], store: str | None, namespace: str | None) -> tuple[str, str]:
     """The one root and namespace of all the files; without files the default store in the namespace."""
     places = {
-        file: (
-            store_root(store, experiment.spec.store.name),
-            namespace or experiment.metadata.namespace or "default",
-        )
+        file: (store_root(store, experiment.spec.store.name), experiment.metadata.namespace or "default")
         for file, experiment in experiments.items()
     }
     first = next(iter(places.values()), (store_root(store, "default"), namespace or "default"))

@@ -42,9 +42,6 @@ def open_experiment(file: Path, store: str | None, namespace: str | None) -> Ope
         SpecError: the file is not valid.
         StoreError: the store cannot be opened.
     """
-    experiment = load_experiment(file)
-    if namespace is not None:
-        metadata = experiment.metadata.model_copy(update={"namespace": namespace})
-        experiment = experiment.model_copy(update={"metadata": metadata})
+    experiment = load_experiment(file).in_namespace(namespace)
     root = store_root(store, experiment.spec.store.name)
     return Opened(experiment, Store.open(root, experiment.metadata.namespace or "default"), root)

@@ -116,3 +116,13 @@ class Experiment(Model):
     kind: Literal["TransferExperiment"]
     metadata: Metadata
     spec: ExperimentSpec
+
+    def in_namespace(self, name: str | None) -> Self:
+        """The same experiment in a namespace; None is no other than it says itself.
+
+        What an experiment makes that names something without its commit or digest is found by this namespace, so every
+        command that takes one goes by here.
+        """
+        if name is None:
+            return self
+        return self.model_copy(update={"metadata": self.metadata.model_copy(update={"namespace": name})})
