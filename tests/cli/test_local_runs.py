@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -212,10 +213,10 @@ def test_a_record_is_whole_at_any_moment_and_says_how_it_ended(tmp_path):
         pid=os.getpid(),
         started=time.time(),
     )
-    with Recorder(tmp_path, record) as first:
+    with Recorder(tmp_path, record, tell=pytest.fail) as first:
         assert is_alive(tmp_path)
         assert first.recording
-        with Recorder(tmp_path, record.model_copy(update={"name": "b"})) as second:
+        with Recorder(tmp_path, record.model_copy(update={"name": "b"}), tell=pytest.fail) as second:
             assert not second.recording
         found = read_record(tmp_path)
         assert found is not None
@@ -225,9 +226,30 @@ def test_a_record_is_whole_at_any_moment_and_says_how_it_ended(tmp_path):
     assert ended.ended is not None
     assert not ended.interrupted
     assert not is_alive(tmp_path)
-    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path, record):
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path, record, tell=pytest.fail):
         raise KeyboardInterrupt
     assert read_record(tmp_path).interrupted
+
+
+def test_a_record_that_cannot_be_written_is_told_once_and_tried_again(tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_run(tmp_path)
+    folder = tmp_path / "results" / "made"
+    record = read_record(folder)
+    told: list[str] = []
+    with Recorder(folder, record, tell=told.append) as recorder:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_text", full)
+            recorder.settle({}, interrupted=True)
+            recorder.settle({}, interrupted=True)
+        assert not read_record(folder).interrupted
+        recorder.settle({}, interrupted=True)
+        assert read_record(folder).interrupted
+    (line,) = told
+    assert "run.json cannot be written" in line
+    assert "No space left on device" in line
 
 
 def test_what_is_no_record_is_none(tmp_path):

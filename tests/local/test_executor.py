@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.local.executor import RESUMES, Executor, Run
+from xstilts.local.executor import RESUMES, Executor, Observer, Run
 from xstilts.local.process import Outcome, Progress, StageProcess
 from xstilts.local.schedule import State
 from xstilts.stage import Kind, Result, Stage
@@ -26,16 +26,22 @@ class Scripted(StageProcess):
 
     async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
         key = self.stage.key
+        if key in self.world.unstartable:
+            raise OSError("no space left")
         self.world.running.add(key)
         self.world.most = max(self.world.most, len(self.world.running))
         self.world.started.append(key)
+        on_progress(Progress(percent=1))
         try:
             if key in self.world.endless:
                 await self.asked.wait()
-                return Outcome(42, None, 0)
-            await asyncio.sleep(0.01)
+            else:
+                await asyncio.sleep(0.01)
+            self.world.ended.append(key)
         finally:
             self.world.running.discard(key)
+        if key in self.world.endless:
+            return Outcome(42, None, 0)
         codes = self.world.codes.get(key, [0])
         code = codes.pop(0) if len(codes) > 1 else codes[0]
         return Outcome(code, Result(key=key) if code == 0 else None, 0)
@@ -45,15 +51,24 @@ class Scripted(StageProcess):
 
 
 class World:
-    def __init__(self, codes: dict[str, list[int]] | None = None, endless: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        codes: dict[str, list[int]] | None = None,
+        endless: tuple[str, ...] = (),
+        unstartable: tuple[str, ...] = (),
+    ) -> None:
         self.codes = codes or {}
         self.endless = endless
+        self.unstartable = unstartable
         self.running: set[str] = set()
         self.most = 0
         self.started: list[str] = []
+        self.ended: list[str] = []  # by itself, or since it was asked to
 
-    def execute(self, stages: list[Stage], parallelism: int = 2) -> Run:
-        executor = Executor(lambda stage: Scripted(stage, self), parallelism=parallelism, observer=Quiet())
+    def execute(self, stages: list[Stage], parallelism: int = 2, observer: Observer | None = None) -> Run:
+        executor = Executor(
+            lambda stage: Scripted(stage, self), parallelism=parallelism, observer=observer or Quiet()
+        )
         return asyncio.run(executor.run(stages, {stage.key: State.WAITING for stage in stages}))
 
 
@@ -61,6 +76,18 @@ class Quiet:
     def started(self, stage: Stage) -> None: ...
     def progressed(self, stage: Stage, progress: Progress) -> None: ...
     def ended(self, stage: Stage, state: State, outcome: Outcome) -> None: ...
+
+
+class Failing(Quiet):
+    """Of one stage it cannot tell one thing."""
+
+    def __init__(self, key: str, told: str, error: BaseException) -> None:
+        self.key, self.error = key, error
+        setattr(self, told, self.fail)
+
+    def fail(self, stage: Stage, *_: object) -> None:
+        if stage.key == self.key:
+            raise self.error
 
 
 def stage(key: str, *parents: str) -> Stage:
@@ -108,7 +135,7 @@ def test_a_stage_that_says_nothing_has_failed() -> None:
     assert run.states["d"] is State.BLOCKED
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_running_stages_and_starts_no_other(number: signal.Signals) -> None:
     world = World(endless=("a", "e"))
 
@@ -122,3 +149,37 @@ def test_a_signal_stops_the_running_stages_and_starts_no_other(number: signal.Si
     assert run.states["a"] is run.states["e"] is State.INTERRUPTED
     assert run.states["b"] is State.WAITING
     assert world.started == ["a", "e"]
+
+
+@pytest.mark.parametrize("told", ["started", "progressed", "ended"])
+@pytest.mark.parametrize("error", [OSError("no space left"), SystemExit(1)])
+def test_what_an_observer_raises_comes_when_no_stage_runs_any_more(told: str, error: BaseException) -> None:
+    """A trainer has a session of its own, and would go on."""
+    world = World(endless=("e",))
+    with pytest.raises(type(error)) as raised:
+        world.execute([stage("e"), *DIAMOND[:-1]], observer=Failing("a", told, error))
+    assert raised.value is error
+    assert set(world.ended) == set(world.started) == {"a", "e"}, "nothing new is begun"
+
+
+def test_a_process_that_cannot_be_started_stops_the_others_too() -> None:
+    world = World(endless=("e",), unstartable=("a",))
+    with pytest.raises(OSError, match="no space left"):
+        world.execute([stage("e"), *DIAMOND[:-1]])
+    assert world.ended == ["e"]
+
+
+def test_under_nohup_a_run_goes_on_without_its_terminal() -> None:
+    world = World({"a": [0]})
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    async def hung_up() -> Run:
+        executor = Executor(lambda stage: Scripted(stage, world), parallelism=2, observer=Quiet())
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGHUP)
+        return await executor.run(DIAMOND, {stage.key: State.WAITING for stage in DIAMOND})
+
+    try:
+        run = asyncio.run(hung_up())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert set(run.states.values()) == {State.DONE}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,10 @@ import typer
 from rich.console import Console
 
 from xstilts.cli.opening import ExperimentFile, NamespaceOption, Opened, StoreOption, open_experiment
-from xstilts.cli.output import Output, OutputOption, print_json, size
+from xstilts.cli.output import Output, OutputOption, print_json, say, size
 from xstilts.cli.results import print_table
 from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED
+from xstilts.local.display import Outlet
 from xstilts.local.ignored import ignored_fields
 from xstilts.local.place import LocalPlace
 from xstilts.local.record import Recorder, RunRecord
@@ -36,9 +38,9 @@ def run(
 ) -> None:
     """Run an experiment on this machine: what the store holds already is not run again.
 
-    Ctrl-C saves what is running; the same command continues. A stage that fails stops only what depends on it. At the
-    end the table is printed, and the report is in results/NAME/report.html. Exit codes: 0 everything has its scores;
-    1 something failed; 64 the file is wrong; 130 interrupted.
+    Ctrl-C, or the end of the terminal (but for nohup), saves what is running; the same command continues. A stage that
+    fails stops only what depends on it. At the end the table is printed, and the report is in results/NAME/report.html.
+    Exit codes: 0 everything has its scores; 1 something failed; 64 the file is wrong; 130 interrupted.
 
     \b
     Examples:
@@ -47,11 +49,12 @@ def run(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
     opened = open_experiment(file, store, namespace)
     experiment = opened.experiment
-    console = Console(stderr=True)
+    console = Outlet()
     for field in ignored_fields(experiment):
         console.print(f"{field} is for a cluster and is ignored here", markup=False, highlight=False)
     folder = results / experiment.metadata.name
-    with Recorder(folder, _record(opened, file, parallelism)) as recorder:
+    record = _record(opened, file, parallelism)
+    with Recorder(folder, record, tell=partial(say, console)) as recorder:
         local = LocalRun(opened.store, opened.root, console=console, folder=folder, recorder=recorder)
         ended = local.run(experiment, file.parent, parallelism=parallelism)
     page = None if ended.interrupted else write_report(ended, opened.store, folder)
@@ -83,22 +86,19 @@ def _record(opened: Opened, file: Path, parallelism: int) -> RunRecord:
 
 def _tell(ended: Ended, console: Console) -> None:
     """Where the time went, and what failed and why, with the end of its log."""
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
+    tell = partial(say, console)
     where = ", ".join(f"{group} {seconds:.0f}" for group, seconds in ended.seconds_by_group().items())
-    say(f"run seconds: {ended.wall_seconds:.0f}" + (f" ({where})" if where else ""))
+    tell(f"run seconds: {ended.wall_seconds:.0f}" + (f" ({where})" if where else ""))
     if ended.dropped:
-        say(f"dropped the weights of {ended.dropped} trainings, {size(ended.freed)} (spec.store.keep)")
+        tell(f"dropped the weights of {ended.dropped} trainings, {size(ended.freed)} (spec.store.keep)")
     if ended.kept_by:
-        say(f"weights that may go have stayed, until the next run: {ended.kept_by}")
+        tell(f"weights that may go have stayed, until the next run: {ended.kept_by}")
     for failure in ended.failures:
-        say(f"failed: {failure.title}: {failure.reason}")
+        tell(f"failed: {failure.title}: {failure.reason}")
         for line in failure.last_lines:
-            say(f"    {line}")
-        say(f"    (all of it: {failure.log})")
+            tell(f"    {line}")
+        tell(f"    (all of it: {failure.log})")
     for title in ended.blocked:
-        say(f"not run, since what it needs failed: {title}")
+        tell(f"not run, since what it needs failed: {title}")
     if ended.interrupted:
-        say(f"interrupted after {duration(ended.wall_seconds)}; the same command continues")
+        tell(f"interrupted after {duration(ended.wall_seconds)}; the same command continues")

@@ -18,6 +18,17 @@ from xstilts.standing import duration
 LINE_EVERY_PERCENT = 25  # a plain log gets a line for each quarter of a stage, not for each step
 
 
+class Outlet(Console):
+    """Standard error, where a run tells how it goes: once nobody reads it (`2>&1 | head`) it is quiet, and the run goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """See Console, which ends the program here."""
+        self.quiet = True
+
+
 class PlainDisplay:
     """One line an event, for logs and pipes."""
 

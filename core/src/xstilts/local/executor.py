@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -54,20 +55,25 @@ class Executor:
         self._observer = observer
         self._processes: dict[str, StageProcess] = {}
         self._stopping = False
+        self._error: BaseException | None = None
 
     async def run(self, stages: Sequence[Stage], states: Mapping[str, State]) -> Run:
         """Run every waiting stage (`stages` come parents first) until nothing more can run.
 
-        SIGINT and SIGTERM stop it: running stages save and end, and the run is marked interrupted. A second
-        signal ends them at once.
+        SIGINT, SIGTERM and SIGHUP stop it: running stages save and end, and the run is marked interrupted. A second
+        signal ends them at once. What the observer raises, or the starting of a process, stops it too, and is raised
+        once no stage runs any more.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it runs under nohup, and is to go on
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             loop.add_signal_handler(number, self._stop)
         try:
             return await self._run(stages, Run(dict(states)))
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def _run(self, stages: Sequence[Stage], run: Run) -> Run:
@@ -84,18 +90,41 @@ class Executor:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 key = tasks.pop(task)
-                outcome = task.result()
-                run.outcomes[key] = outcome
-                run.states[key] = self._state_of(outcome)
-                self._observer.ended(by_key[key], run.states[key], outcome)
+                with self._held():
+                    outcome = task.result()
+                    run.outcomes[key] = outcome
+                    run.states[key] = self._state_of(outcome)
+                    self._observer.ended(by_key[key], run.states[key], outcome)
+        if self._error is not None:
+            raise self._error
         run.interrupted = self._stopping
         return run
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep what is raised in here until the running stages have saved and ended.
+
+        They have sessions of their own: where we ended without them, they would go on, on a GPU that nobody sees taken.
+        """
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - Rich raises SystemExit where a pipe is broken; `run` raises it
+            self._error = self._error or error
+            if not self._stopping:
+                self._stop()
+
     async def _run_stage(self, stage: Stage) -> Outcome:
-        self._observer.started(stage)
+        def progressed(progress: Progress) -> None:
+            with self._held():
+                self._observer.progressed(stage, progress)
+
+        with self._held():
+            self._observer.started(stage)
         for _ in range(RESUMES + 1):
             process = self._processes[stage.key] = self._make_process(stage)
-            outcome = await process.run(lambda progress: self._observer.progressed(stage, progress))
+            if self._stopping:  # asked before there was a process
+                process.stop()
+            outcome = await process.run(progressed)
             del self._processes[stage.key]
             if outcome.exit_code != EXIT_INTERRUPTED or self._stopping:
                 break

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -58,14 +58,16 @@ class RunRecord(Model):
 class Recorder:
     """Keeps the record of one run while its block is left; tells `observer` the same.
 
-    Where another process records a run of this name, this one records nothing.
+    Where another process records a run of this name, this one records nothing. A record that cannot be written (the disk
+    is full) stops no run: it is told once, and tried again with the next change.
     """
 
-    def __init__(self, folder: Path, record: RunRecord) -> None:
+    def __init__(self, folder: Path, record: RunRecord, tell: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / RECORD
         self._lock = FileLock(folder / _LOCK)
         self._record = record
+        self._tell: Callable[[str], None] | None = tell
         self._stages: dict[str, StageRecord] = {}
         self._written = 0.0
         self.recording = False
@@ -123,8 +125,15 @@ class Recorder:
         self._written = time.monotonic()
         record = self._record.model_copy(update={"stages": tuple(self._stages.values())})
         partial = self._file.with_name(f".{RECORD}.{os.getpid()}")
-        partial.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self._file)
+        try:
+            partial.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+            partial.replace(self._file)
+        except OSError as error:
+            if self._tell is not None:
+                tell, self._tell = self._tell, None
+                tell(
+                    f"{self._file} cannot be written, so that other commands do not see how the run goes: {error}"
+                )
 
 
 class _Recording:
