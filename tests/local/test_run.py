@@ -164,3 +164,17 @@ def test_ctrl_c_saves_and_the_same_command_continues(workplace: Path, encoder_di
     assert watched["stages"][0]["state"] == "Running"
     assert "is asked to save and end" in run(workplace, "suspend", "tiny").stdout
     assert started.wait(timeout=30) == 130
+
+
+def test_files_that_are_missing_are_named_before_anything_is_run(workplace: Path, encoder_dir: Path) -> None:
+    file = experiment(workplace, encoder_dir, second_target=", {task: broken}")
+    (workplace / "places" / "test.es.jsonl").unlink()
+    (workplace / "broken" / "validation.en.jsonl").unlink()
+    refused = run(workplace, "run", file.name)
+    assert refused.returncode == 64, refused.stderr
+    ends = "{jsonl,parquet,csv,tsv}: must be there"
+    assert refused.stderr.splitlines()[-2:] == [
+        f"error: broken/validation.en.{ends}: the folder holds test.en.jsonl, train.en.jsonl",
+        f"error: places/test.es.{ends}: split test is there in de, en",
+    ]
+    assert not (workplace / "results" / "tiny" / "logs").exists()

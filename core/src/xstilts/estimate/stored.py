@@ -17,6 +17,7 @@ from xstilts.catalogue.sizes import Size
 from xstilts.estimate.cost import Found, Took
 from xstilts.estimate.facts import COUNTED_SPREAD, Facts, Rows
 from xstilts.plan import Plan
+from xstilts.plan.rows import CORPORA, rows_of
 from xstilts.plan.sources import is_unpinned
 from xstilts.stage import InputRef, Kind
 from xstilts.store import InputManifest, Manifest, Store
@@ -55,16 +56,17 @@ def read_facts(plan: Plan, store: Store) -> Facts:
     sizes: dict[str, Size] = {}
     rows: dict[tuple[str, str, str], Rows] = {}
     manifest = cache(store.input_manifest)
-    for ref, split, language, type_ in sorted(_read(plan), key=str):
-        if type_ is None:
-            size = _size(store, ref)
-            if size is not None:
-                sizes[ref.digest] = size
-        elif (ref.digest, split, language) not in rows:
-            whole = manifest(ref)
-            counted = _rows(store, ref, whole, split, language, type_) if whole else None
+    for ref in _models(plan):
+        size = _size(store, ref)
+        if size is not None:
+            sizes[ref.digest] = size
+    for read in rows_of(one.stage for one in plan.stages):
+        place = (read.ref.digest, read.split, read.language)
+        if read.type is not None and place not in rows:
+            whole = manifest(read.ref)
+            counted = _rows(store, read.ref, whole, read.split, read.language, read.type) if whole else None
             if counted is not None:
-                rows[ref.digest, split, language] = counted
+                rows[place] = counted
     return Facts(sizes, rows)
 
 
@@ -79,22 +81,15 @@ def took_of(manifest: Manifest) -> Took | None:
     return Took(float(seconds), gpus, max(1, threads))
 
 
-def _read(plan: Plan) -> set[tuple[InputRef, str, str, TaskType | None]]:
-    """The inputs that stages read: a model without a split, of data each split and language."""
-    found: set[tuple[InputRef, str, str, TaskType | None]] = set()
-    for planned in plan.stages:
-        if planned.stage.kind not in {Kind.TRAIN, Kind.EVALUATE}:
-            continue
-        spec = planned.stage.spec
-        references = {role: InputRef(**one) for role, one in spec.get("inputs", {}).items()}
-        inputs = {role: ref for role, ref in references.items() if not is_unpinned(ref.digest)}
-        found |= {(ref, "", "", None) for role, ref in inputs.items() if role == "model"}
-        selected = [chosen["data"] for chosen in spec.get("selection", ()) if "data" in chosen]
-        for data in (*spec["data"], *selected):
-            if data["role"] in inputs:
-                type_ = TaskType(data["task"]["type"])
-                found |= {(inputs[data["role"]], data["split"], one, type_) for one in data["languages"]}
-    return found
+def _models(plan: Plan) -> set[InputRef]:
+    """The inputs that stages begin from."""
+    inputs = [
+        planned.stage.spec.get("inputs", {})
+        for planned in plan.stages
+        if planned.stage.kind in {Kind.TRAIN, Kind.EVALUATE}
+    ]
+    models = {InputRef(**one["model"]) for one in inputs if "model" in one}
+    return {ref for ref in models if not is_unpinned(ref.digest)}
 
 
 def _size(store: Store, ref: InputRef) -> Size | None:
@@ -109,9 +104,7 @@ def _rows(
     store: Store, ref: InputRef, manifest: InputManifest, split: str, language: str, type_: TaskType
 ) -> Rows | None:
     if type_ is TaskType.MINING:
-        both = [
-            _file(store, ref, manifest.files, f"corpus_{side}.{language}") for side in ("source", "target")
-        ]
+        both = [_file(store, ref, manifest.files, f"{corpus}.{language}") for corpus in CORPORA]
     else:
         both = [_file(store, ref, manifest.files, f"{split}.{language}")]
     read = [(name, text) for one in both if one is not None for name, text in [one]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xstilts.errors import DataError, Problem
+from xstilts.plan.rows import CORPORA, rows_file
 from xstilts.task import Metric, Task
 from xstilts_trainer.data.examples import (
     ChoiceExample,
@@ -17,11 +18,10 @@ from xstilts_trainer.data.examples import (
     SpanExample,
 )
 from xstilts_trainer.data.formats import FORMATS
-from xstilts_trainer.data.reading import SUFFIXES, TEXT_TABLES, read_rows
+from xstilts_trainer.data.reading import TEXT_TABLES, read_rows
 from xstilts_trainer.data.rows import ColumnError, LabelSet, Row, shown
 
 REPORTED_PROBLEMS = 20
-LISTED_FILES = 50
 CCG_COLUMNS = ("text", "tags")
 CCG_TAGS = "tags_to_id.json"
 
@@ -70,8 +70,7 @@ def load_corpora(folder: Path, split: str, language: str) -> Corpora:
     Raises:
         DataError: a file is not there or wrong, an id stands twice, or a gold pair names a sentence that is not there.
     """
-    sources = _sentences(find_file(folder, "corpus_source", language))
-    targets = _sentences(find_file(folder, "corpus_target", language))
+    sources, targets = (_sentences(find_file(folder, corpus, language)) for corpus in CORPORA)
     path = find_file(folder, split, language)
     pairs = _parsed(path, lambda values: (Row(values).text("source_id"), Row(values).text("target_id")))
     known = {sentence.id for sentence in sources}, {sentence.id for sentence in targets}
@@ -126,24 +125,8 @@ def find_file(folder: Path, split: str, language: str) -> Path:
     Raises:
         DataError: there is none, or more than one; the message lists what is there.
     """
-    found = [path for suffix in SUFFIXES if (path := folder / f"{split}.{language}{suffix}").is_file()]
-    if len(found) == 1:
-        return found[0]
-    wanted = f"{split}.{language}.{{{','.join(suffix[1:] for suffix in SUFFIXES)}}}"
-    if found:
-        raise DataError(Problem(wanted, f"must be one file, was {', '.join(path.name for path in found)}"))
-    there = (
-        sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
-    )
-    languages = sorted(
-        name.split(".")[1] for name in there if name.startswith(f"{split}.") and name.count(".") > 1
-    )
-    if languages:
-        hint = f"split {split} is there in {', '.join(languages[:LISTED_FILES])}"
-    else:
-        hint = f"the folder holds {', '.join(there[:LISTED_FILES]) or 'no data file'}"
-        hint += f" and {len(there) - LISTED_FILES} more" if len(there) > LISTED_FILES else ""
-    raise DataError(Problem(wanted, f"must be there: {hint}"))
+    names = {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+    return folder / rows_file(names, split, language)
 
 
 class _Problems:

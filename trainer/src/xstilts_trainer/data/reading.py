@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 from xstilts.errors import DataError, Problem
 from xstilts_trainer.data.rows import shown
 
-SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")
 TEXT_TABLES = (".csv", ".tsv")
 
 csv.field_size_limit(2**31 - 1)  # a cell may hold a long context; the default is 131,072 characters
@@ -36,7 +35,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Values | str]
     """The rows of a file in order: a mapping for each, or a sentence that says why the row cannot be read.
 
     Args:
-        path: a file with one of SUFFIXES.
+        path: a file with one of the suffixes above.
         columns: the columns of a TSV that comes without a header (CCG); a first line that spells just these is one.
 
     Raises:
