@@ -30,7 +30,7 @@ from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.show import unpinned_warning
-from xstilts.spec import Experiment, load_experiment
+from xstilts.spec import Experiment, load_experiment, read_experiment
 from xstilts.spec.document import parse_document
 from xstilts.spec.reading import read_text
 from xstilts.stage import Kind
@@ -58,7 +58,8 @@ def submit(
     """Submit an experiment to a cluster: shows what will run and what that will take, and asks before it does.
 
     The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
-    may only grow, and parallelism, budget, queue, resources and deadlines may change.
+    may only grow, and parallelism, budget, queue, resources and deadlines may change. What `suspend`, `resume` and
+    `retry` have set stays too, unless the file names it.
 
     \b
     Examples:
@@ -71,14 +72,19 @@ def submit(
     planned = plan_experiment(experiment)
     place = Where(True, namespace, context, kubeconfig).on_cluster(experiment.metadata.namespace)
     manifest = _manifest(file, place.namespace)
-    action = _checked(place, experiment, manifest, edit=edit)
+    edited = place.edited(manifest)
+    action = _checked(place, manifest, edited, edit=edit)
     found = on_cluster(planned, experiment.spec.store.name, place, store)
     new = _new(planned, frozenset(found.cached))
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
-    if not dry_run and action != "unchanged":
-        console = Console(stderr=True)
-        for line in _summary(experiment, planned, new, estimated, place):
-            say(console, line)
+    changes = not dry_run and action != "unchanged"
+    console = Console(stderr=True)
+    for line in _summary(experiment, planned, new, estimated, place) if changes else ():
+        say(console, line)
+    if edited.get("suspend"):
+        command = _command("resume", experiment.metadata.name, place)
+        say(console, f"  it is suspended: `{command}` continues it")
+    if changes:
         if not yes:
             _ask(output)
         if action == "created":
@@ -94,8 +100,8 @@ def _manifest(file: Path, namespace: str) -> Object:
     return {**value, "metadata": {**value["metadata"], "namespace": namespace}}
 
 
-def _checked(place: ClusterPlace, experiment: Experiment, manifest: Object, *, edit: bool) -> str:
-    """What submitting will have done; the cluster has checked it."""
+def _checked(place: ClusterPlace, manifest: Object, edited: Object, *, edit: bool) -> str:
+    """What submitting will have done; the cluster has checked it. `edited` is the spec that there will be."""
     name = manifest["metadata"]["name"]
     try:
         place.get(name)
@@ -105,7 +111,7 @@ def _checked(place: ClusterPlace, experiment: Experiment, manifest: Object, *, e
         place.create(manifest, dry_run=True)
         return "created"
     if not edit:
-        if place.spec(name).spec == experiment.spec:
+        if place.spec(name).spec == read_experiment({**manifest, "spec": edited}).spec:
             return "unchanged"
         problem = f"must be a new name in {place.words}, or come with --edit: an experiment of this name is there and is another"
         raise UserError(Problem(f"metadata.name {name}", problem))
@@ -181,5 +187,10 @@ def _tell(
         return
     typer.echo(f"{name} ({place.words}): {action}")
     if action in {"created", "changed"}:
-        where = "" if is_plugin() else " --cluster"
-        typer.echo(f"{program_name()} watch {name}{where} -n {place.namespace}")
+        typer.echo(_command("watch", name, place))
+
+
+def _command(command: str, name: str, place: ClusterPlace) -> str:
+    """How a command is called on an experiment of the cluster."""
+    where = "" if is_plugin() else " --cluster"
+    return f"{program_name()} {command} {name}{where} -n {place.namespace}"

@@ -18,6 +18,7 @@ from xstilts.results import Results, results_of
 from xstilts.spec import Experiment, read_experiment
 from xstilts.standing import ExperimentStanding, Explanation, StageStanding, choose_stage
 
+SET_BY_COMMANDS: Final = ("suspend", "retryFailedAt")  # of the spec; files seldom name them
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -169,16 +170,26 @@ class ClusterPlace:
         except NotFoundError as error:
             raise self._not_found("", error) from None
 
+    def edited(self, manifest: Object) -> Object:
+        """The spec that `replace_spec` gives an experiment; the manifest's own where none of its name is there."""
+        try:
+            return _edited(self.get(manifest["metadata"]["name"]), manifest)
+        except NotFoundError:
+            spec: Object = manifest["spec"]
+            return spec
+
     def replace_spec(self, manifest: Object, *, dry_run: bool = False) -> bool:
         """Give an experiment another spec; False where it is that one already.
+
+        What commands have set of it stays where the manifest does not name it: else an edit would resume what is suspended.
 
         Raises:
             SpecError: the API server refuses it: what has begun is frozen.
             ConflictError: it was changed meanwhile.
         """
         there = self.get(manifest["metadata"]["name"])
-        body = {**there, "spec": manifest["spec"]}
         path = paths.experiments(self.namespace, manifest["metadata"]["name"])
+        body = {**there, "spec": _edited(there, manifest)}
         after = self.client.call("PUT", path, body, query=_dry(dry_run))
         return bool(after["spec"] != there["spec"])
 
@@ -281,6 +292,11 @@ class ClusterPlace:
                 f"must be in {self.words}, is not (there: {known}); -n NAMESPACE, or `xstilts list -A`",
             )
         )
+
+
+def _edited(there: Object, manifest: Object) -> Object:
+    kept = {field: there["spec"][field] for field in SET_BY_COMMANDS if field in there["spec"]}
+    return {**kept, **manifest["spec"]}
 
 
 def _has_begun(pod: Object) -> bool:
