@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from xstilts.canonical import sha256_hex, tree_digest
 from xstilts.errors import StoreError
 from xstilts.stage import Stage
 from xstilts.store import Manifest, Store
+
+from .conftest import make_place
 
 FILES = {
     "scores.json": b"{}",
@@ -124,6 +130,48 @@ def test_checkpoints_survive_a_failure_and_go_with_the_artifact(store, stage):
     assert (store.checkpoint_dir(stage.key) / "step-10").read_text() == "state"
     save(store, stage)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("copies", ["both", "here", "kept"])
+def test_checkpoints_that_nobody_needs_stay_for_a_day_after_the_last_write(place, stage, copies):
+    if copies == "kept" and place.root.startswith("/"):
+        pytest.skip("a folder has one copy")
+    store = place.store()
+    folder = store.checkpoint_dir(stage.key)
+    (folder / "1.json").write_text("state")
+    if copies != "here":
+        store.keep_checkpoints(stage.key)
+    if copies == "kept":
+        shutil.rmtree(folder)
+    now = datetime.now(UTC)
+    assert store.unneeded([], [], now + timedelta(hours=23)) == []
+    assert store.unneeded([stage.key], [], now + timedelta(hours=25)) == []
+    (item,) = store.unneeded([], [], now + timedelta(hours=25))
+    assert (item.kind, item.name, item.size) == ("checkpoint", stage.key, 5)
+    store.discard(item)
+    assert not folder.exists()
+    assert place.files("default/checkpoints") == {}
+
+
+def test_checkpoints_that_another_machine_writes_stay_whatever_lies_here(place, stage):
+    store = place.store()
+    folder = store.checkpoint_dir(stage.key)
+    (folder / "1.json").write_text("state")
+    store.keep_checkpoints(stage.key)
+    for path in (folder / "1.json", folder):
+        os.utime(path, (0, 0))
+    now = datetime.now(UTC)
+    assert [item.name for item in store.unneeded([], [], now + timedelta(days=2))] == [stage.key]
+    only_copy = [stage.key] if place.root.startswith("/") else []
+    assert [item.name for item in store.unneeded([], [], now)] == only_copy
+
+
+def test_checkpoints_stay_where_nobody_knows_when_they_were_written(request, tmp_path, stage, monkeypatch):
+    store = make_place(request, "memory", tmp_path).store()
+    (store.checkpoint_dir(stage.key) / "1.json").write_text("state")
+    store.keep_checkpoints(stage.key)
+    monkeypatch.setattr(MemoryFileSystem, "modified", AbstractFileSystem.modified)
+    assert store.unneeded([], [], datetime.now(UTC) + timedelta(days=1000)) == []
 
 
 def test_checkpoints_follow_their_stage_to_another_machine(place, stage, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,9 @@ class Backend(Protocol):
 
     def recall(self, folder: str) -> None:
         """Bring into a folder of `work` what was kept of it and is not there: nothing where machines share `work`."""
+
+    def last_write(self, folder: str) -> datetime | None:
+        """When something was last written in a folder of `work`, here or where it is kept; None where that is not known."""
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """Bring a draft's files to a folder, and their manifest last; all or, for a reader, nothing.

@@ -11,12 +11,13 @@ import errno
 import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from xstilts.canonical import sha256_hex
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
-from xstilts.store.files import damage
+from xstilts.store.files import damage, last_write
 from xstilts.store.locks import Leases, LeaseTimes
 from xstilts.store.manifest import Contents
 from xstilts.store.objects import Objects
@@ -76,6 +77,14 @@ class Bucket:
                     with suppress(FileNotFoundError):  # another process has newer ones
                         self._objects.download(f"{folder}/{name}", Path(scratch, name))
                         Path(scratch, name).replace(local / name)
+
+    def last_write(self, folder: str) -> datetime | None:
+        """See Backend. Another machine may train from what is kept, whatever lies here."""
+        local = self._work / folder
+        times = [self._objects.modified(f"{folder}/{path}") for path in self._objects.listing(folder)]
+        times += [last_write(local)] if local.is_dir() else []
+        known = [time for time in times if time is not None]
+        return max(known) if known and len(known) == len(times) else None
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from xstilts.errors import Problem, StoreError
@@ -46,6 +47,16 @@ def content(folder: Path, *, links: bool) -> dict[str, Path]:
     if problems:
         raise StoreError(*problems)
     return dict(sorted(found.items()))
+
+
+def last_write(folder: Path) -> datetime:
+    """When something was last written in a folder: the time of itself, or of a file in it."""
+    paths = [folder, *(Path(here) / name for here, _, names in os.walk(folder) for name in names)]
+    newest = 0.0
+    for path in paths:
+        with suppress(FileNotFoundError):  # it goes just now
+            newest = max(newest, path.lstat().st_mtime)
+    return datetime.fromtimestamp(newest, UTC)
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -13,11 +13,12 @@ import shutil
 import stat
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
 from pathlib import Path
 
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
-from xstilts.store.files import damage, sync_folder, sync_tree, write_synced
+from xstilts.store.files import damage, last_write, sync_folder, sync_tree, write_synced
 from xstilts.store.locks import hold_file
 from xstilts.store.manifest import Contents
 
@@ -72,6 +73,10 @@ class Folder:
 
     def recall(self, folder: str) -> None:
         """See Backend."""
+
+    def last_write(self, folder: str) -> datetime:
+        """See Backend."""
+        return last_write(self._base / folder)
 
     def publish(self, draft: Path, folder: str, contents: Contents) -> None:
         """See Backend."""

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -80,15 +80,16 @@ def _stray_work(backend: Backend, keys: Collection[str], now: datetime) -> Itera
     for draft in _folders(backend.work / layout.DRAFTS):
         if not is_held(draft_lock(draft)):
             yield Unneeded("draft", draft.name, _local_size(draft), work=f"{layout.DRAFTS}/{draft.name}")
-    here = _folders(backend.work / layout.CHECKPOINTS)
-    for key in backend.names(layout.CHECKPOINTS):
-        if key not in keys and key not in {folder.name for folder in here}:
-            folder = f"{layout.CHECKPOINTS}/{key}"
+    here = {folder.name: folder for folder in _folders(backend.work / layout.CHECKPOINTS)}
+    for key in sorted({*backend.names(layout.CHECKPOINTS), *here}.difference(keys)):
+        folder = f"{layout.CHECKPOINTS}/{key}"
+        written = backend.last_write(folder)
+        if written is None or now - written <= CHECKPOINT_FOR:
+            continue
+        if key in here:
+            yield Unneeded("checkpoint", key, _local_size(here[key]), work=folder)
+        else:
             yield Unneeded("checkpoint", key, _size(backend, folder), folder=folder)
-    for checkpoint in here:
-        if checkpoint.name not in keys and now - _last_write(checkpoint) > CHECKPOINT_FOR:
-            work = f"{layout.CHECKPOINTS}/{checkpoint.name}"
-            yield Unneeded("checkpoint", checkpoint.name, _local_size(checkpoint), work=work)
 
 
 def _describe(backend: Backend, key: str) -> str:
@@ -114,8 +115,3 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _local_size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in _files(folder))
-
-
-def _last_write(folder: Path) -> datetime:
-    newest = max(path.lstat().st_mtime for path in (folder, *_files(folder)))
-    return datetime.fromtimestamp(newest, UTC)

@@ -12,6 +12,7 @@ import errno
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +113,15 @@ class Objects:
                 self._files.rm_file(self._path(path))
         except FileNotFoundError:
             return
+
+    def modified(self, path: str) -> datetime | None:
+        """When an object was written last; None where there is none (any more), or the service does not say."""
+        try:
+            with self._request(FileNotFoundError):
+                time: datetime = self._files.modified(self._path(path))
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return time.astimezone(UTC)
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
