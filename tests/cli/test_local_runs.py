@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 import time
 from pathlib import Path
 
@@ -183,24 +182,60 @@ def test_suspend_asks_the_process_to_end(invoke, tmp_path):
     assert not is_alive(run)
 
 
-def test_logs_that_are_followed_end_with_the_run(invoke, tmp_path):
-    run = write_run(tmp_path, ended=None)
-    log = run / "logs" / "train-cccccccccccc.log"
+@pytest.fixture
+def follow(invoke, tmp_path, monkeypatch):
+    """What `logs -f` shows of a running stage; before it looks again, the next of `steps` is done with its log."""
+    running = STAGES[2].model_copy(update={"state": State.RUNNING, "error": ""})
+    run = write_run(tmp_path, ended=None, stages=(*STAGES[:2], running))
     lock = FileLock(run / ".run.lock", thread_local=False)
-    lock.acquire()
+    log = run / "logs" / "train-cccccccccccc.log"
+    log.write_bytes(b"")
 
-    def go_on() -> None:
-        time.sleep(0.5)
-        with log.open("a", encoding="utf-8") as stream:
-            stream.write("more\n")
-        time.sleep(1.5)
+    def followed(*steps):
+        left = iter(steps)
+        monkeypatch.setattr("xstilts.local.place.time.sleep", lambda _: next(left)(log, lock))
+        with lock:
+            shown = invoke("logs", "made", "-f")
+        assert shown.exit_code == 0, shown.output
+        assert next(left, None) is None, "it waits for all of it"
+        return shown.stdout
+
+    return followed
+
+
+def says(content: bytes):
+    def step(log, _lock):
+        with log.open("ab") as stream:
+            stream.write(content)
+
+    return step
+
+
+def test_logs_that_are_followed_end_with_the_run_and_its_last_words(follow):
+    def ends(log, lock):
+        says(b"last\nwords")(log, lock)
         lock.release()
 
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    shown = invoke("logs", "made", "-f", "--tail", "1")
-    thread.join()
-    assert shown.stdout == "\nmore\n"
+    assert follow(says(b"more\n"), ends) == "more\nlast\nwords\n"
+
+
+def test_logs_that_are_followed_end_with_their_stage(follow):
+    def stage_ends(log, lock):
+        says(b"last\n")(log, lock)
+        record = read_record(log.parents[1])
+        done = [one.model_copy(update={"state": State.DONE}) for one in record.stages]
+        ended = record.model_copy(update={"stages": tuple(done)})
+        (log.parents[1] / "run.json").write_text(ended.model_dump_json(), encoding="utf-8")
+
+    assert follow(says(b"more\n"), stage_ends) == "more\nlast\n"
+
+
+def test_a_line_that_is_written_in_parts_is_one(follow):
+    def ends(_log, lock):
+        lock.release()
+
+    word = "straße\n".encode()
+    assert follow(says(b"eine " + word[:5]), says(word[5:]), ends) == "eine straße\n"
 
 
 def test_a_record_is_whole_at_any_moment_and_says_how_it_ended(tmp_path):

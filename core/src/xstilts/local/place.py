@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
+import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -137,7 +139,7 @@ class LocalPlace:
         if not file.exists():
             problem = f"must be there, are not: it is {chosen.state}, and {file} is not there"
             raise UserError(Problem(f"logs of {chosen.title}", problem))
-        return chosen, self._lines(name, file, tail=tail, follow=follow)
+        return chosen, self._lines(name, one.key, file, tail=tail, follow=follow)
 
     def stop(self, name: str) -> bool:
         """Ask a run to save and end; False where it does not run."""
@@ -150,15 +152,30 @@ class LocalPlace:
             return False
         return True
 
-    def _lines(self, name: str, file: Path, *, tail: int, follow: bool) -> Iterator[str]:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            yield from (line.rstrip("\n") for line in deque(stream, maxlen=tail))
-            while follow and is_alive(self.folder / name):
-                line = stream.readline()
-                if line:
-                    yield line.rstrip("\n")
-                else:
-                    time.sleep(_FOLLOW_SECONDS)
+    def _lines(self, name: str, key: str, file: Path, *, tail: int, follow: bool) -> Iterator[str]:
+        """The last lines of a log, and those to come while its stage runs; each is told once it is whole, or at the end."""
+        decoder = io.IncrementalNewlineDecoder(
+            codecs.getincrementaldecoder("utf-8")("replace"), translate=True
+        )
+        part, most = "", tail
+        with file.open("rb") as stream:
+            while True:
+                goes_on = follow and self._goes_on(name, key)  # asked first: what it says last is read below
+                text = part + decoder.decode(stream.read(), final=not goes_on)
+                *whole, part = text.split("\n")
+                yield from whole[max(0, len(whole) + bool(part) - most) :]
+                if not goes_on:
+                    break
+                most = sys.maxsize
+                time.sleep(_FOLLOW_SECONDS)
+        if part:
+            yield part
+
+    def _goes_on(self, name: str, key: str) -> bool:
+        """Whether a stage runs, or will."""
+        record = read_record(self.folder / name)
+        states = {one.key: one.state for one in record.stages} if record else {}
+        return states.get(key) in {RunState.RUNNING, RunState.WAITING} and is_alive(self.folder / name)
 
     def _log_file(self, name: str, stage: StageRecord) -> Path:
         return self.folder / name / "logs" / log_name(stage.kind, stage.key)
