@@ -158,6 +158,19 @@ def test_resume_runs_the_file_again(invoke, tmp_path, monkeypatch):
     assert "must not run already, is run by process 1" in busy.stderr
 
 
+@pytest.mark.parametrize("command", ["resume made", "retry made --failed", "results made", "report made"])
+def test_a_file_that_has_become_another_experiments_is_not_taken_for_the_runs(invoke, tmp_path, command):
+    write_run(tmp_path)
+    invoke("init", "made.yaml", "--name", "other")
+    refused = invoke(*command.split())
+    assert refused.exit_code == 64
+    assert refused.stderr == (
+        f"error: {tmp_path / 'made.yaml'}: metadata.name: must be 'made', of which a run on this machine has read it, "
+        "was 'other'; name the file itself for what is in it now\n"
+    )
+    assert not (tmp_path / "results" / "other").exists()
+
+
 def test_suspend_asks_the_process_to_end(invoke, tmp_path):
     script = (
         "import signal, sys, time; from filelock import FileLock\n"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.cluster.place import ClusterPlace
+from xstilts.errors import Problem, SpecError
 from xstilts.local.inputs import pin_inputs
 from xstilts.local.place import LocalPlace
+from xstilts.local.record import RunRecord
 from xstilts.plan import Plan, plan
 from xstilts.results import Results, gather
 from xstilts.spec import Experiment, load_experiment
@@ -47,9 +49,29 @@ def of_file(file: Path, *, store: str | None = None, namespace: str | None = Non
 
 
 def of_run(place: LocalPlace, name: str, *, store: str | None = None) -> Loaded:
-    """The results of an experiment that was run on this machine, from the file and the store that it was run with."""
+    """The results of an experiment that was run on this machine, from the file and the store that it was run with.
+
+    Raises:
+        UserError: as `of_file`, there is no such run, or its file is another experiment's now.
+    """
     record = place.record(name)
-    return of_file(Path(record.file), store=store or record.store, namespace=record.namespace)
+    loaded = of_file(Path(record.file), store=store or record.store, namespace=record.namespace)
+    check_name(loaded.experiment, record)
+    return loaded
+
+
+def check_name(experiment: Experiment, record: RunRecord) -> None:
+    """Check that the file of a run is that experiment's still.
+
+    Raises:
+        SpecError: it names another one.
+    """
+    if experiment.metadata.name != record.name:
+        sentence = (
+            f"must be {record.name!r}, of which a run on this machine has read it, was {experiment.metadata.name!r}; "
+            "name the file itself for what is in it now"
+        )
+        raise SpecError(Problem(f"{record.file}: metadata.name", sentence))
 
 
 def of_cluster(place: ClusterPlace, name: str, *, store: str | None = None) -> Loaded:

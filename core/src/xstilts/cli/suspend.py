@@ -21,7 +21,9 @@ from xstilts.cli.places import (
 )
 from xstilts.cli.run import run
 from xstilts.errors import Problem, SpecError, UserError
+from xstilts.loading import check_name
 from xstilts.local.place import LocalPlace
+from xstilts.spec import load_experiment
 
 
 def suspend(
@@ -123,6 +125,7 @@ def _run_again(place: LocalPlace, name: str, output: Output) -> None:
         )
     if not Path(record.file).is_file():
         raise SpecError(Problem(record.file, f"must be there to run {name} again: it was run from this file"))
+    check_name(load_experiment(Path(record.file)), record)
     run(
         Path(os.path.relpath(record.file)),
         store=record.store,
