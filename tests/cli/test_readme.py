@@ -8,8 +8,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
+from typer.models import CommandInfo
+
+from xstilts.cli import app
 
 from .conftest import KEYS, STAGES, write_run
 
@@ -77,6 +81,13 @@ def test_it_runs(name: str, repository: Path, tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout
+
+
+@pytest.mark.parametrize("command", app.registered_commands, ids=lambda one: one.callback.__name__)
+def test_every_command_can_answer_as_json(command: CommandInfo) -> None:
+    forms, option = get_args(get_type_hints(command.callback, include_extras=True)["output"])
+    assert "-o" in option.param_decls
+    assert "json" in list(forms)
 
 
 def test_every_make_target_of_the_readme_is_there(readme: str, repository: Path) -> None:

@@ -99,3 +99,28 @@ def test_the_command_writes_report_tables_and_submission(made, tmp_path):
     } <= written
     assert "Partial" in (tmp_path / "made" / "report.html").read_text()
     assert CliRunner().invoke(app, [*arguments, "--submission", "e5"]).exit_code == 64
+
+
+def test_the_command_as_json(made, tmp_path):
+    file, planned, _, folder = made
+    arguments = [
+        "report",
+        str(file),
+        "--store",
+        str(folder / "store"),
+        "--results",
+        str(tmp_path),
+        "-o",
+        "json",
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    document = json.loads(done.stdout)
+    assert document["report"] == str(tmp_path / "made" / "report.html")
+    assert set(document["files"]) == {str(path) for path in (tmp_path / "made").iterdir()}
+    assert document["missing"] == len(planned.cells()) / 2
+    assert document["submission"] is None
+    with_one = CliRunner().invoke(app, [*arguments, "--submission", "e5/none/1"])
+    record = json.loads((tmp_path / "made" / "submission.json").read_text())
+    expected = {"folder": str(tmp_path / "made" / "submission"), **record}
+    assert json.loads(with_one.stdout)["submission"] == expected

@@ -9,6 +9,7 @@ import typer
 
 from xstilts.cli.loaded import load
 from xstilts.cli.opening import StoreOption
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.places import (
     RESULTS,
     ClusterOption,
@@ -37,6 +38,7 @@ def report(
             metavar="MODEL/INTERMEDIATE/SEED", help="Also the folder of a submission to XTREME, of these."
         ),
     ] = None,
+    output: OutputOption = Output.TEXT,
     store: StoreOption = None,
     cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
@@ -53,6 +55,7 @@ def report(
     Examples:
       xstilts report experiment.yaml
       xstilts report experiment.yaml --submission xlmr-large/mnli/1
+      xstilts report experiment.yaml -o json | jq -r .files[]
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
     if loaded.store is None:
@@ -70,12 +73,25 @@ def report(
         titles={one.key: title(one) for one in loaded.plan.stages},
     )
     write_files(files, folder)
-    typer.echo(f"report: {folder / PAGE}")
-    if loaded.results.partial:
-        typer.echo(f"partial: {len(loaded.results.missing)} evaluations have no scores yet", err=True)
+    missing = len(loaded.results.missing)
+    made = None
     if submission is not None:
         model, intermediate, seed = _parts(submission)
         made = write_submission(loaded.plan, loaded.store, model, intermediate, seed, folder / SUBMISSION)
+    if output is Output.JSON:
+        document = {
+            "name": loaded.experiment.metadata.name,
+            "report": str(folder / PAGE),
+            "files": sorted(str(folder / name) for name in files),
+            "missing": missing,
+            "submission": made and {"folder": str(folder / SUBMISSION), **made.to_json()},
+        }
+        print_json(document)
+        return
+    typer.echo(f"report: {folder / PAGE}")
+    if missing:
+        typer.echo(f"partial: {missing} evaluations have no scores yet", err=True)
+    if made:
         typer.echo(f"submission: {folder / SUBMISSION}, {len(made.files)} files")
         _tell(made, folder)
 

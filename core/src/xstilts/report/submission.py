@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from xstilts.errors import Problem, StoreError
 from xstilts.plan import Plan
@@ -47,6 +47,10 @@ class Submission:
     def complete(self) -> bool:
         """Whether XTREME can score all of its nine tasks."""
         return not (self.missing_tasks or self.missing_languages or self.not_test)
+
+    def to_json(self) -> dict[str, Any]:
+        """What RECORD holds."""
+        return {**asdict(self), "complete": self.complete}
 
 
 def write_submission(
@@ -95,8 +99,7 @@ def write_submission(
         missing_languages={name: codes for name, codes in lacking.items() if codes},
         not_test=tuple(name for name in TASKS if name in present and split_of(name) is not Split.TEST),
     )
-    record = {**asdict(made), "complete": made.complete}
-    (folder.parent / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder.parent / RECORD).write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
     return made
 
 
