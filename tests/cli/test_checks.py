@@ -8,7 +8,7 @@ import pytest
 
 from xstilts.cluster.checks import Verdict, cluster_checks
 from xstilts.cluster.client import DeniedError, NotFoundError
-from xstilts.spec import parse_experiment
+from xstilts.spec import StageResources, parse_experiment
 
 EXPERIMENT = parse_experiment(
     """
@@ -135,6 +135,25 @@ def test_what_is_missing_is_said_with_what_to_do(name, changes, verdict, said):
     check = found(changes)[name]
     assert (check.verdict, said in check.found) == (verdict, True), check
     assert check.remedy or verdict is Verdict.WARNING
+
+
+@pytest.mark.parametrize(
+    ("own", "field", "asked"),
+    [
+        (8, "spec.models[1].stageResources", 8),
+        (1, "spec.resources", 4),  # the other model's
+    ],
+)
+def test_the_gpus_of_a_models_own_stages_are_looked_at(own, field, asked):
+    spec = EXPERIMENT.spec
+    model = spec.models[0].model_copy(update={"name": "large", "stage_resources": StageResources(gpus=own)})
+    experiment = EXPERIMENT.model_copy(
+        update={"spec": spec.model_copy(update={"models": (*spec.models, model)})}
+    )
+    cluster = Cluster({"/api/v1/nodes": {"items": [node("b", 2)]}})
+    (check,) = (one for one in cluster_checks(cluster, "ml", experiment) if one.name == "GPUs")
+    assert check.found.endswith(f"the file asks for {asked} on one")
+    assert check.remedy == f"ask for at most 2 in {field}.gpus; more of one stage need {field}.nodes"
 
 
 def test_rights_that_are_lacking():

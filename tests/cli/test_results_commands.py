@@ -67,6 +67,10 @@ def test_init_writes_a_valid_file_and_writes_over_none(invoke, tmp_path):
         "name": "b",
     }
     assert "must be lower-case letters" in invoke("init", "c.yaml", "--name", "_").stderr
+    invoke("init", "my-experiment-2.yaml")
+    text = (tmp_path / "my-experiment-2.yaml").read_text(encoding="utf-8")
+    assert "name: my-experiment-2\n" in text
+    assert "xstilts validate my-experiment-2.yaml " in text
 
 
 def test_every_comment_of_init_is_what_it_says(invoke, tmp_path):

@@ -39,7 +39,9 @@ def init(
         problem = f"must be lower-case letters, digits and '-', at most 53, was {chosen!r}"
         raise UserError(Problem("--name", problem))
     template = files("xstilts.cli").joinpath("init.yaml").read_text(encoding="utf-8")
-    text = template.replace("NAME.yaml", str(file)).replace("my-experiment", chosen)
+    text = template.replace("my-experiment", chosen).replace(
+        "NAME.yaml", str(file)
+    )  # a file may be my-experiment-2
     parse_experiment(text, str(file))
     file.write_text(text, encoding="utf-8")
     if output is Output.JSON:

@@ -12,7 +12,7 @@ from xstilts.cluster import paths
 from xstilts.cluster.client import Client, DeniedError, NotFoundError, Object
 from xstilts.cluster.reading import condition, moment
 from xstilts.errors import UserError
-from xstilts.spec import Experiment
+from xstilts.spec import Experiment, ExperimentSpec
 
 LEASE: Final = "xstilts-operator"
 _LEASE_SECONDS: Final = 60  # an operator that runs renews it far more often
@@ -181,7 +181,7 @@ def _seen(client: Client, namespace: str) -> Check:
 
 
 def _gpus(client: Client, experiment: Experiment | None) -> Check:
-    wanted = experiment.spec.resources.gpus if experiment else 0
+    wanted, field = _gpus_asked(experiment.spec) if experiment else (0, "")
     try:
         nodes = client.get("/api/v1/nodes")["items"]
     except DeniedError:
@@ -197,12 +197,24 @@ def _gpus(client: Client, experiment: Experiment | None) -> Check:
             "nodes", Verdict.FAILED, "no node is ready", "wait for one, or ask who looks after the cluster"
         )
     if wanted > most:
-        remedy = f"ask for at most {most} in spec.resources.gpus; more of one stage need spec.resources.nodes"
+        nodes_field = f"{field.removesuffix('gpus')}nodes"
+        remedy = f"ask for at most {most} in {field}; more of one stage need {nodes_field}"
         return Check("GPUs", Verdict.FAILED, f"{found}; the file asks for {wanted} on one", remedy)
     if not total:
         remedy = "install the GPUs' device plugin, or set spec.resources.gpus to 0 to train on CPUs"
         return Check("GPUs", Verdict.WARNING, f"no node of {len(ready)} has {paths.GPU}", remedy)
     return Check("GPUs", Verdict.OK, found)
+
+
+def _gpus_asked(spec: ExperimentSpec) -> tuple[int, str]:
+    """The most that a stage asks for on one node, and the field that says so: a model's own, else that of all."""
+    asked = [
+        (own.gpus, f"spec.models[{index}].stageResources.gpus")
+        if (own := model.stage_resources) and own.gpus is not None
+        else (spec.resources.gpus, "spec.resources.gpus")
+        for index, model in enumerate(spec.models)
+    ]
+    return max(asked, key=lambda one: one[0])
 
 
 def _gpus_used(client: Client) -> tuple[int, bool]:
