@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
+from xstilts.cluster import paths
 from xstilts.cluster.explain import Evidence, blamed, explain
+from xstilts.cluster.place import ClusterPlace
 from xstilts.cluster.reading import (
     after_the_failures,
     experiment_standing,
@@ -161,3 +165,30 @@ def test_a_retry_is_dated_after_the_last_failure_by_the_operators_clock_and_neve
     assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:00:08+00:00"
     obj["spec"]["retryFailedAt"] = "2026-01-01T00:00:10Z"
     assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:00:10+00:00"
+    obj["status"] |= {"completionTime": "2026-01-01T00:40:00Z", "report": {"state": "Written"}}
+    assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:00:10+00:00"
+    obj["status"]["report"] = {"state": "Failed"}
+    assert after_the_failures(obj, stages).isoformat() == "2026-01-01T00:40:01+00:00"
+
+
+@pytest.mark.parametrize(("state", "times"), [("Failed", ["2026-01-01T00:40:01Z"]), ("Written", [])])
+def test_a_report_that_has_failed_is_something_to_try_again(state, times):
+    obj = experiment()
+    obj["status"] |= {"completionTime": "2026-01-01T00:40:00Z", "report": {"state": state}}
+
+    class Fake:
+        context, namespace = "there", "team"
+        patched: ClassVar = []
+
+        def get(self, path, **_):
+            if path == paths.experiments("team", obj["metadata"]["name"]):
+                return obj
+            return {"columnDefinitions": [], "rows": [], "items": []}
+
+        def call(self, _verb, _path, body, **_):
+            self.patched.append(body["spec"]["retryFailedAt"])
+
+    client = Fake()
+    tried = ClusterPlace(client).retry_failed(obj["metadata"]["name"])
+    assert [one.kind for one in tried] == ["report"] * len(times)
+    assert client.patched == times

@@ -85,6 +85,7 @@ class World:
         events: those that were emitted.
         lingering: pods that are being deleted take their time.
         asked: how many keys the store has been asked for.
+        report_end: how reports end; None: they go on running.
     """
 
     settings: Settings = SETTINGS
@@ -97,6 +98,7 @@ class World:
     events: list[Emit] = field(default_factory=list)
     lingering: bool = False
     asked: int = 0
+    report_end: End | None = End()
 
     def __post_init__(self) -> None:
         self.cache = Cache()
@@ -341,11 +343,17 @@ class World:
         return self.get(Resource.STAGE, self.get(Resource.JOB, job)["metadata"]["labels"][STAGE_LABEL])
 
     def answer(self) -> None:
-        """The lookups and reports that run end well."""
+        """The lookups that run end well, and the reports as they are said to."""
         for job in self.cache.list(Resource.JOB):
             name, kind = job["metadata"]["name"], job["metadata"]["labels"][KIND_LABEL]
             pods = self.cache.pods_of_job(NAMESPACE, name)
             if kind not in {"lookup", "report"} or _over(job) or not pods:
+                continue
+            end = self.report_end if kind == "report" else End()
+            if end is None:
+                continue
+            if end.code != 0:
+                self.finish(name, end)
                 continue
             for index, pod in enumerate(pods):
                 message = self._found(job, index) if kind == "lookup" else self._written(job)

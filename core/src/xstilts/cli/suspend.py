@@ -93,7 +93,7 @@ def retry(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Try the stages again that have failed, and what could not run for them; what is done stays.
+    """Try the stages again that have failed, what could not run for them, and a report that has failed; what is done stays.
 
     On a cluster it sets spec.retryFailedAt to a second after the last failure. A local experiment runs here, as `xstilts run` does.
 

@@ -10,7 +10,12 @@ from xstilts.cluster import paths
 from xstilts.cluster.client import MERGE, TABLE, Client, NotFoundError, Object
 from xstilts.cluster.explain import Evidence, blamed, explain
 from xstilts.cluster.plans import AcceptedPlan, numbers_of, read_plan
-from xstilts.cluster.reading import after_the_failures, experiment_standing, stage_standings
+from xstilts.cluster.reading import (
+    after_the_failures,
+    experiment_standing,
+    failed_reports,
+    stage_standings,
+)
 from xstilts.errors import Problem, UnavailableError, UserError
 from xstilts.plan import Plan, plan
 from xstilts.plan.sources import UNPINNED
@@ -202,9 +207,9 @@ class ClusterPlace:
         return True
 
     def retry_failed(self, name: str) -> list[StageStanding]:
-        """Have the stages that failed tried again; returns them. Nothing is changed where there are none."""
+        """Have the stages that failed tried again, and the report; returns them. Nothing is changed where there are none."""
         there = self.get(name)
-        failed = [one for one in self._standing(there).stages if one.state.bad]
+        failed = [one for one in self._standing(there).stages if one.state.bad] + failed_reports(there)
         if failed:
             stages = self.client.get(paths.stages(self.namespace))["items"]
             self._patch(name, {"retryFailedAt": after_the_failures(there, stages).strftime(_TIME)})

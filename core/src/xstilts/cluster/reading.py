@@ -85,8 +85,16 @@ def is_current(obj: Mapping[str, Any]) -> bool:
     return bool((obj.get("status") or {}).get("observedGeneration") == obj["metadata"].get("generation"))
 
 
+def failed_reports(experiment: Object) -> list[StageStanding]:
+    """Its report, as a stage, where that was given up; else nothing."""
+    report = (experiment.get("status") or {}).get("report") or {}
+    if report.get("state") != "Failed":
+        return []
+    return [StageStanding(name="report", kind="report", title="report", state=State.FAILED)]
+
+
 def after_the_failures(experiment: Object, stages: Iterable[Object]) -> datetime:
-    """The retryFailedAt that tries again what of these stages has failed: a second after the last that is the experiment's.
+    """The retryFailedAt that tries again what has failed of these stages and its report: a second after the last of its own.
 
     By the operator's clock, which wrote those times: this machine's may be behind, and stages that fail are often told
     of within the second.
@@ -98,6 +106,9 @@ def after_the_failures(experiment: Object, stages: Iterable[Object]) -> datetime
         and (stage.get("status") or {}).get("state") == "Failed"
         and (time := moment(stage["status"].get("completedAt"))) is not None
     ]
+    completed = moment((experiment.get("status") or {}).get("completionTime"))
+    if completed is not None and failed_reports(experiment):
+        ended.append(completed)
     wanted = max(ended) + timedelta(seconds=1) if ended else datetime.now(UTC)
     before = moment((experiment.get("spec") or {}).get("retryFailedAt"))
     return max(wanted, before) if before else wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,7 +26,7 @@ from xstilts_operator.reconcile.standing import TERMINAL, Standing
 from xstilts_operator.scenes import Companion, ExperimentScene
 from xstilts_operator.settings import Settings, StoreSettings
 from xstilts_operator.tolerant import seconds_until, stamp, text
-from xstilts_operator.views import StageView
+from xstilts_operator.views import ExperimentView, StageView
 
 GIVEN_UP_SECONDS: Final = 1800  # a report that has failed for so long is no reason not to end
 # So long it is not told that the report is under way: most are written by then, and the end tells all in one write.
@@ -82,10 +82,13 @@ def report(
     if any(standing[key] not in TERMINAL for key in evaluations):
         return Report(settled=False)
     done = {key: stages[key] for key in evaluations if key in stages and stages[key].succeeded}
-    if not done or experiment.report.get("state") in {WRITTEN, FAILED}:
-        return Report(settled=True, status=_carried(experiment.report) if done else {})
+    if not done:
+        return Report(settled=True)
+    if _is_settled(experiment):
+        carried = _carried(experiment.report)
+        return Report(settled=True, status=carried, message=carried.get("message", ""))
     outputs = {key: stage.outputs_digest or "" for key, stage in done.items()}
-    ended = max((stage.completed for stage in done.values() if stage.completed), default=experiment.started)
+    due = _due(experiment, done.values())
     companion = scene.companions.get(report_name(plan_name, outputs))
     if companion is None:
         drops = droppable(plan, stages, scene.sharing, experiment.uid)
@@ -100,14 +103,14 @@ def report(
             drops,
         )
         begun, again = made(scene, body)
-        running = _running("the report is written", *begun, again=again, untold=_untold(ended, now))
+        running = _running("the report is written", *begun, again=again, untold=_untold(due, now))
         return replace(running, drops=drops if begun else ())
     hindered = hindrance(experiment, companion)
     if hindered or not companion.job.over:
         message = f"the report is not written yet: {hindered}" if hindered else "the report is written"
-        untold = None if hindered else _untold(ended, now)
+        untold = None if hindered else _untold(due, now)
         return _running(message, *replaced(experiment, companion), untold=untold)
-    return _over(scene, companion, plan_name, ended, now)
+    return _over(scene, companion, plan_name, due, now)
 
 
 def not_now(report: Report) -> Report:
@@ -115,26 +118,47 @@ def not_now(report: Report) -> Report:
     return report if report.settled else Report(settled=False)
 
 
+def _is_settled(experiment: ExperimentView) -> bool:
+    """Whether the report is written, or was given up and its experiment has not been told since to try again what failed."""
+    state, retry = experiment.report.get("state"), experiment.retry_failed
+    if state != FAILED or retry is None:
+        return state in {WRITTEN, FAILED}
+    return experiment.completed is not None and retry <= experiment.completed
+
+
+def _due(experiment: ExperimentView, done: Iterable[StageView]) -> datetime | None:
+    """Since when the report can be written: its evaluations are done, the experiment goes on, and what failed is tried again.
+
+    Evaluations that another experiment needed before may have been done for days.
+    """
+    times = (
+        *(stage.completed for stage in done),
+        experiment.active_since or experiment.started,
+        experiment.retry_failed,
+    )
+    return max((time for time in times if time is not None), default=None)
+
+
 def _over(
-    scene: ExperimentScene, companion: Companion, plan_name: str, began: datetime | None, now: datetime
+    scene: ExperimentScene, companion: Companion, plan_name: str, due: datetime | None, now: datetime
 ) -> Report:
-    """Read a Job that has ended; `began` is when the report was first due."""
+    """Read a Job that has ended; `due` is since when the report can be written, before which a Job is of an earlier try."""
     job = companion.job
     pod = next((pod for pod in companion.pods if pod.over), None)
     patience = POD_GRACE_SECONDS - companion.ended_for
     if pod is None and patience > 0:
-        return _running("the report is written", again=patience, untold=_untold(began, now))
+        return _running("the report is written", again=patience, untold=_untold(due, now))
     answer = read_answer(ReportAnswer, pod.answer, plan_name) if pod else None
     if job.complete and answer is not None and answer.path is not None:
         return Report(settled=True, status={"state": WRITTEN, "path": answer.path})
     error = answer.error if answer else None
     said = f"{error.field}: {error.message}" if error and error.field else error.message if error else ""
     message = f"the report failed: {said or job.message or 'it gave no answer'}"
-    tried = (job.ended or now) - (began or now)
-    wrong = pod is not None and pod.exit_code == EXIT_INVALID
+    tried = (job.ended or now) - (due or now)
+    wrong = pod is not None and pod.exit_code == EXIT_INVALID and tried >= timedelta()
     if wrong or tried > timedelta(seconds=GIVEN_UP_SECONDS):
         return Report(settled=True, status={"state": FAILED, "message": message[:1024]}, message=message)
-    left = again_in(companion, began, now)
+    left = again_in(companion, due, now)
     if left > 0:
         return _running(message, again=left)
     return _running(message, deletion(scene.experiment, companion))
