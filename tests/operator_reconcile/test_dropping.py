@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from operator_reconcile.world import NAMESPACE, End, World
+from operator_reconcile.world import NAMESPACE, End, World, usage
 from xstilts.errors import EXIT_FAILED
 from xstilts.stage import Kind, Result, StageFailure
 from xstilts_operator.actions import Resource
 from xstilts_operator.names import job_name
+from xstilts_operator.reconcile.companions import LETS_GO_SECONDS
 from xstilts_operator.reconcile.dropping import droppable
 from xstilts_operator.views import Owner, StageState, StageView
 
@@ -41,6 +42,10 @@ def trainings(world, phase=""):
 
 def attempts(world):
     return {title: one["status"]["attempt"]["number"] for title, one in world.stages().items()}
+
+
+def stage_jobs(world):
+    return [job for job in world.jobs_made if "-plan-" not in job]
 
 
 INTERMEDIATE = "train squad on small, seed 1"
@@ -123,6 +128,85 @@ def test_a_new_experiment_that_shares_a_stage_runs_it_again(world):
     assert world.said("two")[:2] == ("True", "Completed")
     assert titles(world, world.dropped) == marked(world) == trainings(world, "xnli")
     assert attempts(world)[INTERMEDIATE] == 2
+
+
+def test_the_report_of_a_grid_that_has_grown_since_drops_nothing(world):
+    world.submit(**keeping("Scores", targets=XNLI))
+    world.report_end = None
+    world.play(rounds=8)
+    assert marked(world) == trainings(world)
+    (report,) = [job for job in world.names(Resource.JOB) if "-report-" in job]
+    world.lingering = True
+    world.edit(targets=[*XNLI, *TATOEBA])
+    world.play(rounds=3)
+    assert world.states()[INTERMEDIATE] == "Succeeded", "the report's pod may drop it while it ends"
+    assert world.said()[1:] == (
+        "WaitingForStages",
+        f"{INTERMEDIATE} runs again once no report may drop its weights any more",
+    )
+    world.lingering = False
+    world.play(lambda stage: End() if stage["spec"]["title"] == INTERMEDIATE else None, rounds=4)
+    assert report not in world.names(Resource.JOB)
+    world.report_end = End()
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert attempts(world)[INTERMEDIATE] == 2
+    assert marked(world) == titles(world, world.dropped) == trainings(world)
+
+
+def test_a_new_experiment_waits_for_the_report_that_may_drop_what_it_needs(world):
+    world.submit("one", **keeping("Scores", targets=XNLI))
+    world.report_end = None
+    world.play(rounds=8)
+    world.submit("two", **keeping("All", targets=TATOEBA))
+    world.play(rounds=4)
+    assert world.states()[INTERMEDIATE] == "Succeeded"
+    assert world.said("two")[1] == "WaitingForStages"
+    assert world.reconcile(Resource.EXPERIMENT, "two").again_in == LETS_GO_SECONDS
+    world.report_end = End()
+    world.play()
+    assert {world.said(name)[:2] for name in ("one", "two")} == {("True", "Completed")}
+    assert attempts(world)[INTERMEDIATE] == 2
+    assert titles(world, world.dropped) == marked(world) == trainings(world, "xnli")
+
+
+def evaluations(**spec):
+    """The keys of an experiment's evaluations, from another world."""
+    world = World()
+    world.submit(**spec)
+    world.settle()
+    return {one["spec"]["key"] for one in world.stages("evaluate").values()}
+
+
+def test_what_was_dropped_waits_for_the_store_to_be_asked(world):
+    world.submit(**keeping("Scores", targets=XNLI))
+    world.play()
+    made = stage_jobs(world)
+    world.store = dict.fromkeys(evaluations(targets=[*XNLI, *TATOEBA]), 50.0)
+    world.edit(targets=[*XNLI, *TATOEBA])
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert stage_jobs(world) == made
+
+
+def test_what_nothing_needed_yet_waits_for_the_store_to_be_asked(world):
+    world.store = dict.fromkeys(evaluations(targets=[*XNLI, *TATOEBA]), 50.0)
+    world.submit(targets=XNLI)
+    world.play()
+    world.edit(targets=[*XNLI, *TATOEBA])
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+    assert not stage_jobs(world)
+
+
+def test_a_stage_that_runs_again_is_not_taken_for_one_that_the_store_had(world):
+    one = world.submit("one", **keeping("Scores", targets=XNLI))
+    world.play()
+    world.store = {stage["spec"]["key"]: 50.0 for stage in world.stages().values()}
+    two = world.submit("two", **keeping("All", targets=TATOEBA))
+    world.play()
+    assert world.said("two")[:2] == ("True", "Completed")
+    assert usage(world.stages()[INTERMEDIATE]) == {one: 60, two: 60}
 
 
 def test_the_lookup_tells_what_was_dropped_and_only_what_is_needed_runs(world):

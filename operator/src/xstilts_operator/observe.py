@@ -149,6 +149,12 @@ class Observatory:
             if one.uid != uid and not one.deleting
         }
 
+    def dropping(self, namespace: str, name: str) -> bool:
+        """Whether a report of an experiment that needs a stage may drop it; what it was told to drop is not looked at."""
+        owners = (mapping(one, "metadata") for one in self._cache.experiments_needing(namespace, name))
+        jobs = (view_job(job) for one in owners for job in self._cache.jobs_of_experiment(text(one["uid"])))
+        return any(job.may_drop for job in jobs)
+
     def view(self, namespace: str, name: str) -> StageView | None:
         """A stage; None where it is not there, or is being deleted."""
         obj = self._cache.get(Resource.STAGE, namespace, name)
@@ -279,6 +285,9 @@ class _Sharing:
 
     def stage(self, name: str) -> StageView | None:
         return self.observatory.view(self.namespace, name)
+
+    def dropping(self, name: str) -> bool:
+        return self.observatory.dropping(self.namespace, name)
 
 
 def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:

@@ -24,13 +24,16 @@ class Companion:
 
 
 class Sharing(Protocol):
-    """What other experiments have of an experiment's stages: looked up when it is asked for."""
+    """What experiments have of each other's stages: looked up when it is asked for."""
 
     def others(self, name: str) -> Mapping[str, PlanDocument | None]:
         """The plans of the other experiments that are there and need a stage (its name), by UID; None cannot be read."""
 
     def stage(self, name: str) -> StageView | None:
         """A stage by its name; None where it is not there."""
+
+    def dropping(self, name: str) -> bool:
+        """Whether the report of an experiment that needs a stage (its name), this one too, may still drop its weights."""
 
 
 class _Alone:
@@ -41,6 +44,9 @@ class _Alone:
 
     def stage(self, name: str) -> StageView | None:  # noqa: ARG002 - the protocol's
         return None
+
+    def dropping(self, name: str) -> bool:  # noqa: ARG002 - the protocol's
+        return False
 
 
 @dataclass(frozen=True)

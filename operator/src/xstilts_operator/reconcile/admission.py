@@ -12,6 +12,7 @@ from xstilts.spec import Experiment, Resources
 from xstilts_operator.jobs import gpus, placement
 from xstilts_operator.plans import FrozenStage, PlanDocument
 from xstilts_operator.reconcile.budget import is_spent
+from xstilts_operator.reconcile.companions import LETS_GO_SECONDS
 from xstilts_operator.tolerant import rounded, seconds_until
 from xstilts_operator.views import AttemptView, ExperimentView, StageState, StageView
 
@@ -26,7 +27,8 @@ class Admission:
         budget_spent: whether the budget is what is missing.
         backing_off: keys of those that are ready but for the time of their backoff.
         occupied: keys of those of which an earlier attempt still runs.
-        again_in: seconds to the end of the first backoff.
+        dropped: keys of those that run again once nothing may drop their weights any more.
+        again_in: seconds to the end of the first backoff, or until it is looked again whether that is so.
     """
 
     admitted: Mapping[str, StageView]
@@ -34,6 +36,7 @@ class Admission:
     budget_spent: bool = False
     backing_off: tuple[str, ...] = ()
     occupied: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     again_in: float | None = None
 
 
@@ -43,7 +46,6 @@ def admit(
     stages: Mapping[str, StageView],
     *,
     needed: Collection[str],
-    looked_up: Collection[str],
     occupied: Collection[str],
     parallelism: int,
     now: datetime,
@@ -55,25 +57,22 @@ def admit(
         plan: its plan.
         stages: those that are there, by key.
         needed: keys of what must run.
-        looked_up: keys of the stages that the store has been asked for.
         occupied: names of the stages of which an earlier attempt still runs.
         parallelism: how many attempts it may have under way.
         now: the time.
     """
     if experiment.experiment is None:
         raise ValueError("an experiment with problems begins nothing")
-    ready = [
-        planned
-        for planned in _longest_first(plan, stages, needed)
-        if planned.key in looked_up and _is_ready(planned, stages)
-    ]
+    ready = [planned for planned in _longest_first(plan, stages, needed) if _is_ready(planned, stages)]
     backing_off = {planned.key for planned in ready if _backs_off(stages[planned.key], now)}
     busy = {planned.key for planned in ready if planned.name in occupied}
     startable = [planned for planned in ready if planned.key not in backing_off | busy]
     slots = max(0, parallelism - sum(is_own(experiment, stage) for stage in stages.values()))
     is_poor = bool(startable) and is_spent(experiment, stages.values(), now)
     begun = [] if is_poor else startable[:slots]
+    dropped = tuple(key for key in plan.stages if key in needed and key in stages and stages[key].succeeded)
     retries = [time for key in backing_off if (time := stages[key].retry_after) is not None]
+    waits = [seconds_until(time, now) for time in retries] + ([LETS_GO_SECONDS] if dropped else [])
     return Admission(
         admitted={
             planned.key: _begin(experiment, experiment.experiment, plan, planned, stages[planned.key], now)
@@ -83,7 +82,8 @@ def admit(
         budget_spent=is_poor,
         backing_off=tuple(planned.key for planned in ready if planned.key in backing_off),
         occupied=tuple(planned.key for planned in ready if planned.key in busy - backing_off),
-        again_in=seconds_until(min(retries), now) if retries else None,
+        dropped=dropped,
+        again_in=min(waits, default=None),
     )
 
 

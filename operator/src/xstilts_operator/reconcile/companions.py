@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,12 +51,13 @@ def replaced(experiment: ExperimentView, companion: Companion) -> tuple[Delete, 
 
 def stopped(scene: ExperimentScene) -> tuple[Delete, ...]:
     """Those of an experiment that may not go on: what waits or runs goes, and is made again when it may."""
-    experiment = scene.experiment
-    return tuple(
-        replace(deletion(experiment, companion), rests_on=(wanted_so(experiment),))
-        for companion in scene.companions.values()
-        if companion.job.owner == experiment.uid and not companion.job.over and not companion.job.deleting
-    )
+    return _stopped(scene.experiment, scene.companions.values())
+
+
+def outgrown(scene: ExperimentScene, plan: str) -> tuple[Delete, ...]:
+    """The reports over plans that have grown since: they would drop weights that are needed by now."""
+    old = (one for one in scene.companions.values() if one.job.may_drop and one.job.plan != plan)
+    return _stopped(scene.experiment, old)
 
 
 def again_in(companion: Companion, began: datetime | None, now: datetime) -> float:
@@ -67,6 +69,14 @@ def again_in(companion: Companion, began: datetime | None, now: datetime) -> flo
     tried = (ended - began) // timedelta(seconds=1) if began is not None else 0
     wait = min(max(tried, SHORTEST_SECONDS), LONGEST_SECONDS)
     return seconds_until(ended + timedelta(seconds=wait), now)
+
+
+def _stopped(experiment: ExperimentView, companions: Iterable[Companion]) -> tuple[Delete, ...]:
+    return tuple(
+        replace(deletion(experiment, companion), rests_on=(wanted_so(experiment),))
+        for companion in companions
+        if companion.job.owner == experiment.uid and not companion.job.over and not companion.job.deleting
+    )
 
 
 def deletion(experiment: ExperimentView, companion: Companion) -> Delete:

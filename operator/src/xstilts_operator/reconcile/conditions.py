@@ -184,6 +184,10 @@ def _waiting(situation: Situation) -> Verdict | None:
     admission = situation.admission
     if admission is None:
         return None
+    if admission.dropped:
+        title = situation.title(admission.dropped[0])
+        message = f"{title} runs again once no report may drop its weights any more"
+        return Verdict("Unknown", "WaitingForStages", message)
     if admission.backing_off:
         stage = situation.stages[admission.backing_off[0]]
         when = f" until {stamp(stage.retry_after)}" if stage.retry_after else ""

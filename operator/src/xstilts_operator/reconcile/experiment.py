@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
+from xstilts.stage import Kind
 from xstilts_operator.actions import Action, Decision, Emit, Seen
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.reconcile.admission import Admission, admit, is_own
-from xstilts_operator.reconcile.companions import stopped
+from xstilts_operator.reconcile.companions import outgrown, stopped
 from xstilts_operator.reconcile.conditions import Situation, Verdict, ended, is_over, under_way
 from xstilts_operator.reconcile.deadline import expired, remaining
 from xstilts_operator.reconcile.lookup import Lookup, look_up, take_in
@@ -155,11 +156,13 @@ class _Course:
         if may_go_on:
             missing = [key for key, one in document.stages.items() if one.name not in self.scene.taken]
             actions += stage_bodies(experiment, document, missing)
+            actions += outgrown(self.scene, self.plan.name)
             lookup = self._look_up(before)
             actions += lookup.actions
             stages = self._known(before, lookup)
-            admission = self._admit(stages, lookup)
-            why = needed_for(document, before, needed(document, stages), admission.admitted)
+            wanted = needed(document, stages, self._unasked(lookup))
+            admission = self._admit(stages, wanted)
+            why = needed_for(document, before, wanted, admission.admitted)
             stages |= admission.admitted
         standing = standings(document, stages, needed(document, stages), experiment.uid)
         told = report(
@@ -204,20 +207,30 @@ class _Course:
         for key, stage in known.items():
             if retries(self.scene.experiment, stage):
                 known[key] = again(stage, self.now)
-        gone = missed(self.plan.document, known)
+        gone = [key for key in missed(self.plan.document, known) if not self._may_go(known[key])]
         known |= {key: anew(known[key], self.now) for key in gone}
-        dropped = [key for key in needed(self.plan.document, known) if key in known and known[key].succeeded]
+        if not lookup.answered or lookup.found:
+            return known  # the store may hold what needs the weights; and what it holds is taken in once
+        again_needed = needed(self.plan.document, known) & known.keys()
+        dropped = [key for key in again_needed if known[key].succeeded and not self._may_go(known[key])]
         return known | {key: anew(known[key], self.now) for key in dropped}
 
-    def _admit(self, stages: Mapping[str, StageView], lookup: Lookup) -> Admission:
-        document = self.plan.document
-        looked_up = document if lookup.answered else self.scene.looked_up
+    def _may_go(self, stage: StageView) -> bool:
+        """Whether its weights may be dropped at any moment: an attempt would find them there, and who needs them would not."""
+        return stage.dropped and self.scene.sharing.dropping(stage.name)
+
+    def _unasked(self, lookup: Lookup) -> frozenset[str]:
+        """The keys of the evaluations that the store has not been asked for."""
+        asked = self.scene.looked_up.stages if self.scene.looked_up else {}
+        evaluations = () if lookup.answered else self.plan.document.of_kind(Kind.EVALUATE)
+        return frozenset(one.key for one in evaluations if one.key not in asked)
+
+    def _admit(self, stages: Mapping[str, StageView], wanted: Collection[str]) -> Admission:
         return admit(
             self.scene.experiment,
-            document,
+            self.plan.document,
             stages,
-            needed=needed(document, stages),
-            looked_up=looked_up.stages if looked_up else (),
+            needed=wanted,
             occupied=self.scene.occupied,
             parallelism=self._parallelism,
             now=self.now,

@@ -11,13 +11,15 @@ from xstilts_operator.plans import PlanDocument
 from xstilts_operator.views import StageView
 
 
-def needed(plan: PlanDocument, stages: Mapping[str, StageView]) -> frozenset[str]:
+def needed(
+    plan: PlanDocument, stages: Mapping[str, StageView], unasked: Collection[str] = ()
+) -> frozenset[str]:
     """The keys that must run: evaluations without scores, and what they need that is not there, or whose weights were dropped.
 
-    `stages` is by key.
+    `stages` is by key. `unasked` are the keys of evaluations that the store may hold: for those nothing must run yet.
     """
     done = {key for key, stage in stages.items() if stage.readable}
-    return required(plan.stages.values(), done)
+    return required(plan.stages.values(), done.union(unasked))
 
 
 def needed_for(

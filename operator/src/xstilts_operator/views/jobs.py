@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from xstilts.stage import Kind
 from xstilts_operator.actions import Object
-from xstilts_operator.names import ATTEMPT_LABEL, QUEUE_LABEL
+from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, QUEUE_LABEL
 from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, token
 from xstilts_operator.views.common import Condition, find_condition, is_true, view_conditions
 
@@ -54,6 +55,8 @@ class JobView:
         pods: how many pods run beside each other.
         message: why it failed.
         queue: Kueue's LocalQueue; "" where it has none.
+        kind: its stage's, or lookup, or report.
+        plan: the plan that a lookup or report is about.
     """
 
     name: str
@@ -70,11 +73,18 @@ class JobView:
     suspended: bool
     deleting: bool
     queue: str = ""
+    kind: str = ""
+    plan: str = ""
 
     @property
     def over(self) -> bool:
         """Whether it has ended, well or not."""
         return self.complete or self.failed
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether it is a report that has not ended: it may drop weights at any moment."""
+        return self.kind == Kind.REPORT and not self.over
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,7 @@ def view_job(job: Object) -> JobView:
     failed = is_true(conditions, "Failed")
     complete = is_true(conditions, "Complete") and not failed
     end = find_condition(conditions, "Failed" if failed else "Complete") if failed or complete else None
+    labels = mapping(metadata, "labels")
     return JobView(
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
@@ -173,7 +184,9 @@ def view_job(job: Object) -> JobView:
         pods=max(1, count(spec.get("completions")) or count(spec.get("parallelism"))),
         suspended=spec.get("suspend") is True,
         deleting="deletionTimestamp" in metadata,
-        queue=text(mapping(metadata, "labels").get(QUEUE_LABEL), 253),
+        queue=text(labels.get(QUEUE_LABEL), 253),
+        kind=text(labels.get(KIND_LABEL)),
+        plan=text(labels.get(PLAN_LABEL)),
     )
 
 
