@@ -124,6 +124,31 @@ def test_a_stage_that_is_preempted_queues_again_as_another_attempt(world: World,
     assert (status["state"], status["usage"][0]["gpuSeconds"]) == ("Succeeded", 150)
 
 
+def test_a_budget_counts_no_hours_in_a_queue(world: World) -> None:
+    queue = Queue(world)
+    grid = {"intermediates": [], "targets": [{"task": "xnli"}], "seeds": [1, 2, 3]}
+    world.submit(queueName=QUEUE, parallelism=2, budget={"gpuHours": 10}, **grid)
+    world.settle()
+    (lookup,) = world.names(Resource.JOB)
+    queue.admit(lookup)
+    world.answer()
+    world.settle()
+    world.tick(20 * 3600)
+    first, second = set(world.jobs_made) - {lookup}
+    for name in (first, second):
+        queue.admit(name)
+    world.settle()
+    world.finish(first)
+    world.settle()
+    (third,) = set(world.jobs_made) - {lookup, first, second}
+    world.tick(10 * 3600)
+    queue.admit(third)
+    world.finish(third)
+    world.settle()
+    assert world.said()[1] == "BudgetSpent"  # by what the second has run since
+    assert set(world.jobs_made) == {lookup, first, second, third}
+
+
 def test_preemptions_are_no_lack_of_progress(world: World, queue: Queue) -> None:
     for number in range(1, 8):
         name = current(world)

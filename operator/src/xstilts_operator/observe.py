@@ -101,6 +101,7 @@ class Observatory:
             stages={one: stage for one, stage in stages.items() if not stage.deleting},
             taken=frozenset(stages),
             occupied=frozenset(one for one, stage in stages.items() if self._is_occupied(stage)),
+            began=dict(self._began(stages.values())),
             companions=self._companions(experiment, now),
             kueue=Resource.WORKLOAD not in self._cache.unserved,
             queued=_Queued(self._cache, namespace),
@@ -218,6 +219,15 @@ class Observatory:
         jobs = self._cache.jobs_of_stage(stage.namespace, stage.name)
         pods = self._cache.pods_of_stage(stage.namespace, stage.name)
         return any(not view_job(job).over for job in jobs) or any(not view_pod(pod).over for pod in pods)
+
+    def _began(self, stages: Iterable[StageView]) -> Iterable[tuple[str, datetime | None]]:
+        """Of each stage whose attempt has a Job, since when that may run; None while it is suspended."""
+        for stage in stages:
+            name = job_name(stage.name, stage.number)
+            found = self._cache.get(Resource.JOB, stage.namespace, name) if stage.active else None
+            job = view_job(found) if found is not None else None
+            if job is not None and job.owner == stage.uid:
+                yield stage.name, None if job.suspended else job.started
 
     def _companions(self, experiment: ExperimentView, now: datetime) -> dict[str, Companion]:
         """Its own Jobs; a lookup whose answers are in the stages is looked at no more."""

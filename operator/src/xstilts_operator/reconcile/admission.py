@@ -47,6 +47,7 @@ def admit(
     *,
     needed: Collection[str],
     occupied: Collection[str],
+    began: Mapping[str, datetime | None],
     parallelism: int,
     now: datetime,
 ) -> Admission:
@@ -58,6 +59,7 @@ def admit(
         stages: those that are there, by key.
         needed: keys of what must run.
         occupied: names of the stages of which an earlier attempt still runs.
+        began: by the names of stages, since when the Jobs of their attempts may run; None of one that may not.
         parallelism: how many attempts it may have under way.
         now: the time.
     """
@@ -68,7 +70,7 @@ def admit(
     busy = {planned.key for planned in ready if planned.name in occupied}
     startable = [planned for planned in ready if planned.key not in backing_off | busy]
     slots = max(0, parallelism - sum(is_own(experiment, stage) for stage in stages.values()))
-    is_poor = bool(startable) and is_spent(experiment, stages.values(), now)
+    is_poor = bool(startable) and is_spent(experiment, stages.values(), began, now)
     begun = [] if is_poor else startable[:slots]
     dropped = tuple(key for key in plan.stages if key in needed and key in stages and stages[key].succeeded)
     retries = [time for key in backing_off if (time := stages[key].retry_after) is not None]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from xstilts_operator.reconcile.queues import QUEUED
 from xstilts_operator.views import ExperimentView, StageView
 
 SECONDS_PER_HOUR = 3600
@@ -27,13 +26,23 @@ def saved(uid: str, stages: Iterable[StageView]) -> int:
     )
 
 
-def is_spent(experiment: ExperimentView, stages: Iterable[StageView], now: datetime) -> bool:
-    """Whether the budget admits no new attempt: what runs counts as far as it has got, queues left out."""
+def is_spent(
+    experiment: ExperimentView,
+    stages: Iterable[StageView],
+    began: Mapping[str, datetime | None],
+    now: datetime,
+) -> bool:
+    """Whether the budget admits no new attempt: what runs counts as far as it has got, queues left out.
+
+    `began`: by the names of stages, since when the Jobs of their attempts may run; None of one that may not.
+    """
     spec = experiment.experiment.spec if experiment.experiment else None
     if spec is None or spec.budget is None:
         return False
     stages = list(stages)
-    total = spent(experiment.uid, stages) + sum(_running(experiment.uid, stage, now) for stage in stages)
+    total = spent(experiment.uid, stages) + sum(
+        _running(experiment.uid, stage, began, now) for stage in stages
+    )
     return total >= spec.budget.gpu_hours * SECONDS_PER_HOUR
 
 
@@ -43,8 +52,11 @@ def hours(seconds: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
-def _running(uid: str, stage: StageView, now: datetime) -> int:
+def _running(uid: str, stage: StageView, began: Mapping[str, datetime | None], now: datetime) -> int:
     attempt = stage.attempt
-    if not stage.active or attempt is None or attempt.experiment_uid != uid or stage.reason == QUEUED:
+    if not stage.active or attempt is None or attempt.experiment_uid != uid:
         return 0
-    return attempt.gpus * max(0, (now - attempt.started) // timedelta(seconds=1))
+    since = began.get(stage.name, attempt.started)
+    if since is None:
+        return 0
+    return attempt.gpus * max(0, (now - max(since, attempt.started)) // timedelta(seconds=1))

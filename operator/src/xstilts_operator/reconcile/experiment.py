@@ -232,6 +232,7 @@ class _Course:
             stages,
             needed=wanted,
             occupied=self.scene.occupied,
+            began=self.scene.began,
             parallelism=self._parallelism,
             now=self.now,
         )
