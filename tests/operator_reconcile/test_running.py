@@ -15,6 +15,7 @@ from xstilts_operator.actions import (
     Seen,
     SetOwners,
 )
+from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import stamp
@@ -329,6 +330,25 @@ def test_a_job_that_was_deleted_by_hand_is_continued_and_paid(world, watched):
     world.play()
     assert world.said()[:2] == ("True", "Completed")
     assert len(world.jobs_made) == len(set(world.jobs_made))
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_an_attempt_that_has_worked_for_long_has_moved_although_its_pod_is_gone(world, gpus):
+    under_way(world, parallelism=1, resources={"gpus": gpus})
+    for number in range(1, 6):
+        (name,) = world.running()
+        assert name.endswith(f"-{number}")
+        world.tick(1200)
+        world.lose(Resource.POD, f"{name}-0")
+        world.end_job(name, complete=False)
+        world.settle()
+        world.tick(POD_GRACE_SECONDS)
+        world.settle()
+        world.start_pods()
+        world.settle()
+    status = world.stage_of(name)["status"]
+    assert (status["state"], status["resumes"]) == ("Active", 5)
+    assert "stalledResumes" not in status
 
 
 def test_an_attempt_waits_for_the_pods_of_the_one_before(world):

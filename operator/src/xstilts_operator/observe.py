@@ -251,7 +251,7 @@ class Observatory:
 
     def _gone(self, stage: StageView, pods: Sequence[PodView], now: datetime) -> tuple[Work, ...]:
         """When those pods of the attempt that is under way worked that have gone since."""
-        if not stage.active or stage.attempt is None or stage.attempt.gpus == 0:
+        if not stage.active:
             return ()
         attempt, there = (stage.uid, stage.number), {pod.uid for pod in pods}
         seen = self._works.get(attempt) or {}
