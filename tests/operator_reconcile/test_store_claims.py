@@ -100,6 +100,37 @@ def test_an_experiment_goes_on_once_the_claim_will_do() -> None:
     assert world.said()[1] == "LookingUp"
 
 
+@pytest.mark.parametrize("how", ["suspended", "expired"])
+def test_an_experiment_with_something_in_its_way_stops_as_another(how: str) -> None:
+    world = Claimed(settings=settings())
+    world.submit(activeDeadlineSeconds=1000)
+    world.settle()
+    world.start_pods()
+    world.tick(100)
+    world.claim = MISSING
+    world.settle()
+    assert len(world.names(Resource.JOB)) == 1, "the lookup goes on"
+    if how == "suspended":
+        world.edit(suspend=True)
+    else:
+        world.tick(900)
+    world.settle()
+    assert world.said()[1] == "StoreUnavailable"
+    assert world.names(Resource.JOB) == []
+    if how == "expired":
+        return
+    assert (world.status()["activeSeconds"], "activeSince" in world.status()) == (100, False)
+    world.tick(5000)
+    world.settle()
+    world.claim = claim("ReadWriteMany")
+    world.settle()
+    assert world.said()[1] == "Suspended"
+    assert (world.status()["activeSeconds"], "activeSince" in world.status()) == (100, False)
+    world.edit(suspend=False)
+    world.settle()
+    assert world.said()[1] == "LookingUp"
+
+
 def test_the_modes_of_the_volume_count_and_not_those_that_were_asked_for() -> None:
     found = view_claim(
         {

@@ -76,7 +76,7 @@ def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> De
 
 
 def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Decision:
-    """Say what is in the way; what runs already goes on, and its numbers are told."""
+    """Say what is in the way; what runs already goes on while the experiment may, and its numbers are told."""
     experiment, plan = scene.experiment, scene.plan
     known = PlanStatus(
         experiment.plan,
@@ -88,10 +88,13 @@ def _hindered(scene: ExperimentScene, hindered: Obstacle, now: datetime) -> Deci
     said = Summary(
         verdict,
         plan=known if experiment.plan else None,
-        runs=experiment.active_since is not None,
+        runs=experiment.active_since is not None and not experiment.suspended,
         numbers=_numbers(scene, plan, 1) if plan else {},
     )
-    return replace(_told(experiment, said, now), again_in=hindered.again_in)
+    left = None if experiment.suspended else remaining(experiment, now)
+    stops = stopped(scene) if experiment.suspended or left == 0 else ()
+    again_in = min((wait for wait in (hindered.again_in, left or None) if wait is not None), default=None)
+    return Decision((*stops, *_told(experiment, said, now).actions), again_in)
 
 
 def _numbers(scene: ExperimentScene, plan: PlanDocument, parallelism: int) -> dict[str, object]:
