@@ -10,9 +10,11 @@ import pytest
 from xstilts.stage import Result, StageFailure
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS, Outcome, Verdict, gpu_seconds, judge
 from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
+from xstilts_operator.reconcile.rollup import percent as percent_of
+from xstilts_operator.reconcile.standing import Standing
 from xstilts_operator.settings import AttemptSettings
 from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work
-from xstilts_operator.views.stage import USAGE_LIMIT
+from xstilts_operator.views.stage import USAGE_LIMIT, Progress
 
 KEY = "k" * 64
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -143,7 +145,7 @@ ACTIVE = StageView(
 
 def after(stage: StageView, verdict: Verdict, *, worked: int = 60, percent: int | None = None) -> StageView:
     outcome = Outcome(verdict, "Because", "of this", 1)
-    stage = replace(stage, state=StageState.ACTIVE, percent=percent)
+    stage = replace(stage, state=StageState.ACTIVE, percent=percent, told=stage.number)
     return ended(stage, outcome, worked=worked, charge=60, settings=LIMITS, now=NOW)
 
 
@@ -183,6 +185,29 @@ def test_interruptions_without_progress_end_soon():
     assert after(moved, Verdict.INTERRUPTED, percent=7).stalled == 1
     stage = after(stage, Verdict.INTERRUPTED)
     assert (stage.state, stage.reason) == (StageState.FAILED, "NoProgress")
+
+
+def test_what_an_attempt_before_has_told_is_not_taken_for_this_ones():
+    early = replace(ACTIVE, percent=100, remaining=7, told=1)
+    second = replace(early, attempt=replace(ACTIVE.attempt, number=2))
+    standing = {KEY: Standing.RUNNING}
+    assert percent_of(standing, {KEY: early}) == 100
+    assert percent_of(standing, {KEY: second}) == 0
+    assert (early.progress, second.progress) == (Progress(100, 7), Progress())
+
+    def interrupted(stage: StageView) -> StageView:
+        outcome = Outcome(Verdict.INTERRUPTED, "Because", "of this", 1)
+        return ended(stage, outcome, worked=60, charge=60, settings=LIMITS, now=NOW)
+
+    silent = interrupted(second)
+    assert (silent.stalled, silent.last_failure.percent) == (1, None)
+    third = replace(
+        silent, state=StageState.ACTIVE, attempt=replace(ACTIVE.attempt, number=3), percent=20, told=3
+    )
+    moved = interrupted(third)
+    assert (moved.stalled, moved.last_failure.percent) == (0, 20)
+    fourth = replace(moved, state=StageState.ACTIVE, attempt=replace(ACTIVE.attempt, number=4))
+    assert interrupted(fourth).last_failure.percent == 20, "where it goes on from, though it has told nothing"
 
 
 def test_charges_add_up_whoever_pays():

@@ -42,13 +42,14 @@ def ended(
             outputs_digest=outcome.result.outputs_digest,
             completed=rounded(now),
         )
+    told = stage.progress.percent
     failure = Failure(
         attempt=stage.number,
         reason=outcome.reason,
         message=outcome.message,
         exit_code=outcome.exit_code,
         log=outcome.log,
-        percent=stage.percent,
+        percent=told if told is not None else _before(stage),
         parent=outcome.parent,
     )
     if outcome.verdict is Verdict.INVALID:
@@ -135,6 +136,11 @@ def _failed(stage: StageView, failure: Failure, reason: str, now: datetime, **co
 
 def _moved(stage: StageView, worked: int) -> bool:
     """Whether the attempt has got further than the one before it that was interrupted."""
-    before = stage.last_failure.percent if stage.last_failure else None
-    further = stage.percent is not None and stage.percent > (before or 0)
+    told = stage.progress.percent
+    further = told is not None and told > (_before(stage) or 0)
     return further or worked >= STEADY_SECONDS
+
+
+def _before(stage: StageView) -> int | None:
+    """How far the attempts before had got that ended without an output, as far as that was told."""
+    return stage.last_failure.percent if stage.last_failure else None

@@ -43,7 +43,7 @@ def seconds_left(
         if one in DONE | LOST:
             continue
         stage, mean = stages.get(key), means.get(plan.stages[key].kind)
-        told = stage.remaining if stage is not None and one is Standing.RUNNING else None
+        told = stage.progress.remaining if stage is not None and one is Standing.RUNNING else None
         if told is None and mean is None:
             return None
         left.append(told if told is not None else mean or 0)
@@ -78,7 +78,7 @@ def rollup(
 def _part(stage: StageView | None, standing: Standing) -> int:
     if standing in DONE:
         return 100
-    return stage.percent or 0 if stage is not None and standing is Standing.RUNNING else 0
+    return stage.progress.percent or 0 if stage is not None and standing is Standing.RUNNING else 0
 
 
 def _mean_seconds(plan: PlanDocument, stages: Mapping[str, StageView]) -> dict[str, int]:

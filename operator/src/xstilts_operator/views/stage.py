@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from pydantic import ValidationError
 
@@ -113,11 +113,18 @@ class Usage:
         }
 
 
+class Progress(NamedTuple):
+    """How far an attempt is, and the seconds that it takes yet, as its pod has told; None where it has not."""
+
+    percent: int | None = None
+    remaining: int | None = None
+
+
 @dataclass(frozen=True)
 class Failure:
     """How the last attempt without an output ended.
 
-    `percent` is of the progress that it had told, `parent` the key of the stage whose output it missed.
+    `percent` is of the progress that it had told, or one before it; `parent` the key of the stage whose output it missed.
     """
 
     attempt: int
@@ -158,7 +165,7 @@ class StageView:
         cached: its output was in the store, or another made it before it was asked for here.
         score: the main scores for people.
         usage: who has paid how much.
-        percent, remaining: as its pod has told, of the attempt `told`: of which the Job has been made, then.
+        percent, remaining: as a pod has told, of the attempt `told`: of which the Job has been made, then.
         written: the status as it is there, without `progress`, which is another's.
     """
 
@@ -205,6 +212,11 @@ class StageView:
     def number(self) -> int:
         """The number of the last attempt, 0 before the first."""
         return self.attempt.number if self.attempt else 0
+
+    @property
+    def progress(self) -> Progress:
+        """Of the last attempt: what has been told of one before it says nothing."""
+        return Progress(self.percent, self.remaining) if self.told == self.number else Progress()
 
     @property
     def succeeded(self) -> bool:
