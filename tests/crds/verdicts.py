@@ -21,7 +21,7 @@ CATALOGUE: Final = re.compile(
 )
 # The API server is laxer: uniqueness in an ordered list of 2,048 costs more than a rule may.
 LABELS: Final = re.compile(r"\.labels\[\d+\]: must be unique")
-_MORE: Final = re.compile(r"and \d+ more problems")  # of the kind of those before
+_MORE: Final = re.compile(r"and (\d+ )?more problems")  # of the kind of those before
 
 
 def manifest(spec: Any, name: str = "parity") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from operator_jobs.conftest import store
 from operator_jobs.kubernetes_schemas import assert_valid
 from xstilts.canonical import canonical_json
 from xstilts.plan import grid, plan
@@ -168,6 +169,92 @@ def test_too_many_stages_are_refused(make, monkeypatch):
     with pytest.raises(PlanError, match="must have at most 7 stages, was") as caught:
         accept(make(), UID, "image")
     assert caught.value.reason == "PlanTooLarge"
+
+
+def own_tasks(models=1, tasks=1, seeds=1, labels=("a", "b")):
+    """What an experiment of own tasks says, each trained on every model for each seed."""
+    names = [f"t{number}" for number in range(tasks)]
+    return {
+        "models": [
+            {"name": f"m{number}", "pretrained": store(f"m{number}"), "family": "E5"}
+            for number in range(models)
+        ],
+        "tasks": [
+            {
+                "name": name,
+                "type": "Classification",
+                "data": store(name),
+                "labels": list(labels),
+                "languages": ["en"],
+            }
+            for name in names
+        ],
+        "intermediates": [],
+        "targets": [{"task": name} for name in names],
+        "seeds": list(range(seeds)),
+    }
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The kinds of all stages that are made, equal ones each time."""
+    kinds = []
+    make_stage = Stage.of.__func__
+
+    def counted(cls, kind, spec, parents=None):
+        kinds.append(kind)
+        return make_stage(cls, kind, spec, parents)
+
+    monkeypatch.setattr(Stage, "of", classmethod(counted))
+    return kinds
+
+
+MANY_LABELS = [f"{number:0128}" for number in range(2048)]
+EQUAL_MODELS = [{"name": f"m{number}", "pretrained": store("m"), "family": "E5"} for number in range(32)]
+SENTENCES = [
+    {"name": f"r{number}", "type": "Retrieval", "data": store("r"), "languages": ["de"]}
+    for number in range(32)
+]
+CORPORA = [
+    {
+        "name": f"c{number}",
+        "tasks": ["t0"],
+        "continuedPretraining": {
+            "objective": "MLM",
+            "ratio": f"0.{number + 1}",
+            "corpus": "wikipedia",
+            "languages": [f"{one}{other}" for one in "abcdefghij" for other in "abcdefghij"],
+        },
+    }
+    for number in range(38)
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words", "most"),
+    [
+        (own_tasks(32, 32, 64), r"at most 5,000 stages, was more", 5_001),
+        (own_tasks(32, 1, 64, MANY_LABELS), r"'train t0 .* must be at most 100,000 bytes of JSON", 1),
+        (own_tasks(32, 1, 64, MANY_LABELS[:300]), r"at most 16,000,000 bytes of JSON", 300),
+        ({**own_tasks(32, 32, 64), "models": EQUAL_MODELS}, r"at most 10,000 stages, equal ones", 10_001),
+        (
+            {
+                **own_tasks(seeds=64),
+                "tasks": own_tasks()["tasks"] + SENTENCES,
+                "targets": [{"task": one["name"]} for one in SENTENCES],
+                "intermediates": CORPORA,
+            },
+            r"at most 500,000 cells in all stages",
+            1_000,
+        ),
+    ],
+    ids=["stages", "one stage", "bytes", "equal stages", "cells"],
+)
+def test_a_plan_that_is_too_large_is_given_up_while_it_grows(spec, words, most, make, made):
+    with pytest.raises(PlanError, match=words) as caught:
+        accept(make(**spec), UID, "image")
+    assert caught.value.reason == "PlanTooLarge"
+    assert len([kind for kind in made if kind is not Kind.PREPARE]) <= most
 
 
 def test_a_stage_that_no_pod_can_carry_is_refused(make):

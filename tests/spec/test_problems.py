@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import pytest
 
 from xstilts.errors import SpecError
@@ -446,6 +448,32 @@ def test_a_flood_of_problems_is_cut(manifest):
         parse_experiment(text)
     assert len(caught.value.problems) == 51
     assert str(caught.value.problems[-1]) == "and 10 more problems"
+
+
+def test_a_flood_of_unknown_names_is_not_all_compared(manifest, monkeypatch):
+    compared = []
+
+    def counted(name, known, **how):
+        compared.append(len(known))
+        return get_close_matches(name, known, **how)
+
+    monkeypatch.setattr("xstilts.spec.checks.get_close_matches", counted)
+    mixes = (
+        f"{{name: i{mix}, tasks: [{', '.join(f'unknown-{mix}-{one}' for one in range(64))}]}}"
+        for mix in range(64)
+    )
+    overrides = ", ".join(f"{{match: {{task: other-{one}}}, epochs: 1}}" for one in range(64))
+    fields = {"intermediates": f"[{', '.join(mixes)}]", "training": f"{{overrides: [{overrides}]}}"}
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(manifest(**fields))
+    assert len(caught.value.problems) == 51
+    assert str(caught.value.problems[-1]) == "and more problems"
+    assert sum(compared) <= 51 * 100
+    with pytest.raises(SpecError) as caught:
+        parse_experiment(
+            manifest(**fields | {"intermediates": fields["intermediates"][:-1] + ", {name: 7}]"})
+        )
+    assert max(compared) <= 100
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ With a sweep, a training is one stage a learning rate, and what follows has all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xstilts.catalogue.recipes import RECIPE_VERSION
 from xstilts.plan.hyperparameters import Trained, candidates
@@ -31,19 +31,24 @@ Sources = Mapping[str, Origin]  # by role
 Tuned = tuple[Hyperparameters, ...]  # of one training: more than one with a sweep
 
 
-def plan(experiment: Experiment, mark: str | None = None) -> Plan:
+def plan(
+    experiment: Experiment, mark: str | None = None, watch: Callable[[PlannedStage], None] | None = None
+) -> Plan:
     """Plan an experiment.
 
     Args:
         experiment: what is asked for.
         mark: what stands in the keys of sources that have no commit or digest, beginning with `unpinned:`. None is
             made of the experiment's name, so that a file has one plan; on a cluster it holds the experiment's UID.
+        watch: is shown every training and evaluation as soon as it is made, with the cells that it is made for; one
+            that turns out to be there already, too. What it raises ends the planning: a plan can be given up before
+            all of it is made.
 
     Raises:
         SpecError: it cannot run, or it names a path (`xstilts run` makes inputs of the store of them first); all
             problems together.
     """
-    grid = _Grid(resolve(experiment, mark), experiment.spec.training)
+    grid = _Grid(resolve(experiment, mark), experiment.spec.training, watch)
     for model in grid.resolved.models:
         for intermediate in grid.resolved.intermediates:
             for seed in experiment.spec.seeds:
@@ -70,9 +75,12 @@ def report_stage(evaluations: Iterable[str], *, swept: bool = False) -> Stage:
 class _Grid:
     """Collects stages, each once, with the cells that need it."""
 
-    def __init__(self, resolved: Resolved, training: Training) -> None:
+    def __init__(
+        self, resolved: Resolved, training: Training, watch: Callable[[PlannedStage], None] | None
+    ) -> None:
         self.resolved = resolved
         self.training = training
+        self.watch = watch
         self.stages: dict[str, Stage] = {}
         self.labels: dict[str, set[Cell]] = {}
         self.swept: set[str] = set()
@@ -248,7 +256,10 @@ class _Grid:
         parents = {
             role: self.add(origin, cells).key for role, origin in sources.items() if isinstance(origin, Stage)
         }
-        return self.add(Stage.of(kind, spec.model_copy(update={"inputs": inputs}), parents), cells)
+        stage = Stage.of(kind, spec.model_copy(update={"inputs": inputs}), parents)
+        if self.watch is not None:
+            self.watch(PlannedStage(stage=stage, labels=frozenset(cells)))
+        return self.add(stage, cells)
 
 
 def _is_unpinned(stage: Stage) -> bool:

@@ -61,7 +61,8 @@ def resolve(experiment: Experiment, mark: str | None = None) -> Resolved:
         raise SpecError(*problems)
     spec, hub = experiment.spec, Hub.of(experiment, mark)
     said = {task.name: task for task in spec.tasks}
-    tasks = {name: resolve_task(said.get(name, TaskSpec(name=name)), hub) for name in _named(experiment)}
+    named = dict.fromkeys(_named(experiment))
+    tasks = {name: resolve_task(said.get(name, TaskSpec(name=name)), hub) for name in named}
     targets = tuple(tasks[target.task] for target in spec.targets)
     retrieves = any(target.trains_on is None for target in targets)
     baseline = (ResolvedIntermediate(name=BASELINE),) if spec.baseline else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from math import prod
 from typing import Final, NamedTuple
 
@@ -12,12 +13,16 @@ from xstilts.catalogue.models import FAMILY_RETRIEVAL, FORMS, MODELS
 from xstilts.errors import Problem
 from xstilts.spec.experiment import Experiment, ExperimentSpec
 from xstilts.spec.models import ModelSpec
+from xstilts.spec.sentences import first
 from xstilts.spec.tasks import TaskSpec
 from xstilts.spec.words import Path, spell
 from xstilts.stage import Family, Form
 from xstilts.task import TaskType
 
 CELL_LIMIT: Final = 100_000
+NAMES_LIMIT: Final = (
+    100  # that a name is compared with, or that a sentence lists: an experiment can hold thousands
+)
 _LABELLED = (TaskType.CLASSIFICATION, TaskType.TAGGING)
 
 
@@ -29,8 +34,8 @@ class Fault(NamedTuple):
 
 
 def check(experiment: Experiment) -> list[Problem]:
-    """All that is wrong with a well-formed experiment; empty for one that can be planned."""
-    return [Problem(spell(fault.path), fault.sentence) for fault in faults(experiment.spec)]
+    """What is wrong with a well-formed experiment, the first of very much; empty for one that can be planned."""
+    return first(Problem(spell(fault.path), fault.sentence) for fault in faults(experiment.spec))
 
 
 def faults(spec: ExperimentSpec, unknown: Collection[str] = ()) -> Iterator[Fault]:
@@ -48,7 +53,7 @@ def _below(path: Path, faults: Iterable[Fault]) -> Iterator[Fault]:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(islice(known, NAMES_LIMIT)), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -286,10 +291,11 @@ def _overrides(spec: ExperimentSpec) -> Iterator[Fault]:
                 sentence + _did_you_mean(match.model, models),
             )
         if match.task is not None and match.task not in tasks:
-            sentence = f"must be a task of this experiment ({', '.join(sorted(tasks))}), was {match.task!r}"
+            listed = sorted(tasks)[:NAMES_LIMIT]
+            sentence = f"must be a task of this experiment ({', '.join(listed)}), was {match.task!r}"
             yield Fault(
                 ("training", "overrides", index, "match", "task"),
-                sentence + _did_you_mean(match.task, sorted(tasks)),
+                sentence + _did_you_mean(match.task, listed),
             )
 
 

@@ -14,7 +14,7 @@ from xstilts.errors import Problem, SpecError
 from xstilts.spec.checks import Fault, faults
 from xstilts.spec.document import SIZE_LIMIT, Document, parse_document
 from xstilts.spec.experiment import Experiment, ExperimentSpec
-from xstilts.spec.sentences import bounded, to_problems
+from xstilts.spec.sentences import bounded, first, to_problems
 from xstilts.spec.words import spell
 
 # What takes the place of required fields that are malformed, while the others are checked.
@@ -71,7 +71,7 @@ def _validate(document: Document) -> tuple[Experiment | None, list[Problem]]:
 
 
 def _located(faults: Iterable[Fault], document: Document) -> list[Problem]:
-    return [Problem(spell(fault.path), fault.sentence + document.place(fault.path)) for fault in faults]
+    return first(Problem(spell(fault.path), fault.sentence + document.place(fault.path)) for fault in faults)
 
 
 def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterable[Fault]:

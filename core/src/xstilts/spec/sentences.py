@@ -6,8 +6,9 @@ What it must be is read from the models' own JSON schema, so that it cannot diff
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -33,6 +34,14 @@ def to_problems(error: ValidationError, schema: Schema, document: Document) -> l
 def bounded(problems: Sequence[Problem]) -> list[Problem]:
     """The first 50 problems, and how many more."""
     return [*problems[:PROBLEM_LIMIT], *_how_many_more(len(problems))]
+
+
+def first(problems: Iterable[Problem]) -> list[Problem]:
+    """The first 50 problems, and whether there are more: those are not looked for, which could be long work."""
+    found = list(islice(problems, PROBLEM_LIMIT + 1))
+    return (
+        found if len(found) <= PROBLEM_LIMIT else [*found[:PROBLEM_LIMIT], Problem("", "and more problems")]
+    )
 
 
 def _how_many_more(size: int) -> list[Problem]:

@@ -10,7 +10,7 @@ from typing import Final
 from xstilts.canonical import canonical_json
 from xstilts.catalogue.recipes import RECIPE_VERSION
 from xstilts.local.titles import title
-from xstilts.plan import plan
+from xstilts.plan import PlannedStage, plan
 from xstilts.plan.sources import UNPINNED
 from xstilts.spec import Experiment
 from xstilts.stage import Kind
@@ -25,6 +25,8 @@ from xstilts_operator.plans.document import (
 
 STAGES_LIMIT: Final = 5_000
 STAGE_LIMIT: Final = 100_000  # bytes of one stage: it travels as an annotation of its pods
+BYTES_LIMIT: Final = 16_000_000  # of all stages; 5,000 of an ordinary grid have 5 million
+LABELS_LIMIT: Final = 500_000  # cells, in all stages that they need
 PACKED_LIMIT: Final = 1_000_000  # bytes; a ConfigMap holds 1 MiB
 
 
@@ -49,22 +51,58 @@ def accept(experiment: Experiment, uid: str, image: str, before: PlanDocument | 
     return document
 
 
-def _freeze(experiment: Experiment, uid: str, image: str) -> PlanDocument:
-    planned = plan(experiment, mark=f"{UNPINNED}{uid}")
-    stages = [one for one in planned.stages if one.stage.kind is not Kind.REPORT]
-    if len(stages) > STAGES_LIMIT:
+class _Growth:
+    """What a plan has come to so far.
+
+    It is held against the limits while it grows, and not once it is there: an experiment may ask for many times of
+    what can be run, and nothing else is done meanwhile, in no namespace.
+    """
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._made = self._bytes = self._labels = 0
+
+    def add(self, one: PlannedStage) -> None:
+        """Count a stage that has been made.
+
+        Raises:
+            PlanError: it is too large, or the plan is with it.
+        """
+        self._keys.add(one.key)
+        self._made += 1
+        self._bytes += _size(one)
+        self._labels += len(one.labels) * (1 + len(one.stage.parents))  # they need its parents, too
+        _refuse_more_than(STAGES_LIMIT, len(self._keys), "stages")
+        # Models or intermediates that differ in their names alone make equal stages, which are work each time.
+        _refuse_more_than(2 * STAGES_LIMIT, self._made, "stages, equal ones counted each time")
+        _refuse_more_than(BYTES_LIMIT, self._bytes, "bytes of JSON in them")
+        _refuse_more_than(LABELS_LIMIT, self._labels, "cells in all stages, each where it is needed")
+
+
+def _refuse_more_than(most: int, had: int, what: str) -> None:
+    if had > most:
+        raise PlanError(
+            "PlanTooLarge", f"an experiment must have at most {most:,} {what}, was more; make several of it"
+        )
+
+
+def _size(one: PlannedStage) -> int:
+    size = len(one.stage.to_json())
+    if size > STAGE_LIMIT:
         raise PlanError(
             "PlanTooLarge",
-            f"an experiment must have at most {STAGES_LIMIT:,} stages, was {len(stages):,}; make several of it",
+            f"the stage '{title(one)}' must be at most {STAGE_LIMIT:,} bytes of JSON, was {size:,}: "
+            "it names too many files or languages",
         )
-    for one in stages:
-        size = len(one.stage.to_json())
-        if size > STAGE_LIMIT:
-            raise PlanError(
-                "PlanTooLarge",
-                f"the stage '{title(one)}' must be at most {STAGE_LIMIT:,} bytes of JSON, was {size:,}: "
-                "it names too many files or languages",
-            )
+    return size
+
+
+def _freeze(experiment: Experiment, uid: str, image: str) -> PlanDocument:
+    planned = plan(experiment, f"{UNPINNED}{uid}", watch=_Growth().add)
+    stages = [one for one in planned.stages if one.stage.kind is not Kind.REPORT]
+    _refuse_more_than(STAGES_LIMIT, len(stages), "stages")
+    for one in planned.of_kind(Kind.PREPARE):
+        _size(one)
     index = {cell: number for number, cell in enumerate(planned.cells())}
     numbers = {one.key: number for number, one in enumerate(stages)}
     text = canonical_json(
