@@ -71,7 +71,10 @@ def jobs_of(settings: Settings, store: str) -> dict[str, Object]:
     outputs = {one.key: "d" * 64 for one in document.of_kind(Kind.EVALUATE)}
     made["lookup"] = lookup_job(owner, plan, document, said, settings)
     made["lookup again"] = lookup_job(owner, plan, document, said, settings, before=Asked(plan, document))
-    made["report"] = report_job(owner, plan, outputs, "2026-01-31T08:00:00Z", said, settings)
+    trainings = [one.key for one in document.of_kind(Kind.TRAIN)]
+    started = "2026-01-31T08:00:00Z"
+    made["report"] = report_job(owner, plan, outputs, started, said, settings)
+    made["report that drops"] = report_job(owner, plan, outputs, started, said, settings, drops=trainings)
     assert made.keys() >= {kind.value for kind in Kind}
     return {name: {"apiVersion": "batch/v1", "kind": "Job", **one} for name, one in made.items()}
 

@@ -110,9 +110,12 @@ def made_of(manifest, configured):
     owner = Reference(Resource.EXPERIMENT, document.namespace, document.name, UID)
     plan = config_map(document, UID)["metadata"]["name"]
     outputs = {stage.key: "d" * 64 for stage in document.of_kind(Kind.EVALUATE)}
+    trainings = [stage.key for stage in document.of_kind(Kind.TRAIN)]
+    started, queue = "2026-01-31T08:00:00Z", experiment.spec.queue_name
     companions = [
-        lookup_job(owner, plan, document, store, settings, experiment.spec.queue_name),
-        report_job(owner, plan, outputs, "2026-01-31T08:00:00Z", store, settings, experiment.spec.queue_name),
+        lookup_job(owner, plan, document, store, settings, queue),
+        report_job(owner, plan, outputs, started, store, settings, queue),
+        report_job(owner, plan, outputs, started, store, settings, queue, drops=trainings),
     ]
     return stages, services, companions
 

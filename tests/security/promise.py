@@ -22,17 +22,21 @@ from xstilts_operator.settings import STORE_MOUNT, Settings, StoreSettings
 
 UID = "5f1c2d3e-0000-4000-8000-000000000001"
 PLAN, ASKED = "/etc/xstilts/plan/plan.json.gz", "/etc/xstilts/asked/plan.json.gz"
+OUTPUTS, DROPS = "/etc/xstilts/outputs/OUTPUTS.json", "/etc/xstilts/drops/DROPS.json"
 COMMANDS = {
     "stage": [["python", "-m", "xstilts_trainer", "/etc/xstilts/STAGE.json"]],
     "lookup": [
         ["python", "-m", "xstilts_operator.lookup", PLAN],
         ["python", "-m", "xstilts_operator.lookup", PLAN, ASKED],
     ],
-    "report": [["python", "-m", "xstilts_operator.report", PLAN, "/etc/xstilts/outputs/OUTPUTS.json"]],
+    "report": [
+        ["python", "-m", "xstilts_operator.report", PLAN, OUTPUTS],
+        ["python", "-m", "xstilts_operator.report", PLAN, OUTPUTS, DROPS],
+    ],
 }
 WRITTEN = {"/tmp", "/dev/shm", STORE_MOUNT}
 READ = {"/etc/xstilts", "/etc/xstilts/plan", "/etc/xstilts/asked", "/etc/xstilts/outputs"}
-READ |= {"/var/run/secrets/xstilts.dev/progress"}
+READ |= {"/etc/xstilts/drops", "/var/run/secrets/xstilts.dev/progress"}
 VARIABLES = {
     "HF_ENDPOINT", "HF_TOKEN", "HOME", "KUBEFLOW_TRAINER_SERVER_CA_CERT", "KUBEFLOW_TRAINER_SERVER_TOKEN",
     "KUBEFLOW_TRAINER_SERVER_URL", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XSTILTS_ATTEMPT", "XSTILTS_INDEX",
@@ -65,7 +69,9 @@ def jobs_of(experiment: Experiment, settings: Settings) -> Iterator[Object]:
     plan = config_map(document, UID)["metadata"]["name"]
     outputs = {stage.key: "d" * 64 for stage in document.of_kind(Kind.EVALUATE)}
     yield lookup_job(owner, plan, document, store, settings, queue)
-    yield report_job(owner, plan, outputs, "2026-01-31T08:00:00Z", store, settings, queue)
+    trainings = [stage.key for stage in document.of_kind(Kind.TRAIN)]
+    for drops in ((), trainings):
+        yield report_job(owner, plan, outputs, "2026-01-31T08:00:00Z", store, settings, queue, drops=drops)
 
 
 def breaches(job: Object, experiment: Experiment, settings: Settings) -> Iterator[str]:

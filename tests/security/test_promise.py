@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from security.promise import breaches, jobs_of, skeleton
+from security.promise import COMMANDS, breaches, jobs_of, skeleton
 from security.specs import MANIFESTS
 from xstilts.errors import SpecError
 from xstilts.spec import Experiment, read_experiment
@@ -91,7 +92,13 @@ def test_ten_thousand_experiments_get_less_than_a_pod(part: int) -> None:
     assert count > EACH * 0.9
     assert kinds == KINDS
     # beside its placement a pod depends on the kind, store and administrator, and on whether it has GPUs or several nodes
-    assert len(skeletons) <= 2 * 2 * (3 * 2 * 2 + 2)
+    assert len(skeletons) <= 2 * 2 * (3 * 2 * 2 + 3)
+
+
+def test_the_admission_policy_takes_the_commands_of_these_jobs_and_no_other(repository: Path) -> None:
+    policy = (repository / "charts" / "xstilts" / "templates" / "admissionpolicy.yaml").read_text()
+    commands = [json.loads(command) for command in re.findall(r'\["python", [^]]*\]', policy)]
+    assert commands == [command for kind in COMMANDS.values() for command in kind]
 
 
 def fixture() -> tuple[Experiment, Any]:
