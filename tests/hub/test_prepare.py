@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,54 @@ def test_a_slice_that_is_not_there_is_named(
     assert code == 64
     assert result.error is not None
     assert sentence in result.error.message
+
+
+CANARY = "another namespace's row"
+
+
+def card(**config: Any) -> bytes:
+    return f"---\nconfigs: {json.dumps([{'config_name': 'default', **config}])}\n---\n".encode()
+
+
+def one_file(hub: Any, trainer: Trainer, files: dict[str, bytes]) -> tuple[int, Result]:
+    """Prepare the split train of a data set whose commit of these files is no longer the newest."""
+    repository = hub.datasets["group/data"] = hub_server.Repository.of(files)
+    commit = repository.branches["main"]
+    repository.push({**files, "rows.jsonl": json.dumps({"sentence": CANARY}).encode()})
+    piece = Slice(repository="group/data", revision=commit, split="train")
+    spec = PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+    code, _, result = trainer.run(spec)
+    return code, result
+
+
+@pytest.mark.parametrize("named", ["absolute", "relative", "folder", "archive", "another commit"])
+def test_a_card_that_names_other_files_than_its_own_is_refused(
+    hub: Any, trainer: Trainer, tmp_path: Path, named: str
+) -> None:
+    foreign = tmp_path / "team-b" / "rows.jsonl"
+    foreign.parent.mkdir()
+    foreign.write_text(json.dumps({"sentence": CANARY}) + "\n")
+    with zipfile.ZipFile(foreign.with_suffix(".zip"), "w") as archive:
+        archive.write(foreign, "rows.jsonl")
+    paths = {
+        "absolute": str(foreign),
+        "relative": "../" * 20 + str(foreign)[1:],
+        "folder": "*.jsonl",
+        "archive": f"zip://rows.jsonl::{foreign.with_suffix('.zip')}",
+        "another commit": "hf://datasets/group/data@main/rows.jsonl",
+    }
+    config = {"data_files": [{"split": "train", "path": paths[named]}]}
+    if named == "folder":
+        config["data_dir"] = str(foreign.parent)
+    files = {"README.md": card(**config), "rows.jsonl": b'{"sentence": "its own"}\n'}
+    code, result = one_file(hub, trainer, files)
+    assert result.error is not None
+    assert code == 64
+    if named == "another commit":
+        assert "must be the repository's own" in result.error.message
+        assert paths[named] in result.error.message
+    assert not [file for file in held(tmp_path / "store") if CANARY.encode() in file.read_bytes()]
+
+
+def held(store: Path) -> list[Path]:
+    return [file for file in store.rglob("*") if file.is_file()]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,15 @@ class TestRefusals:
         path = folder / name
         path.write_text(json.dumps({**json.loads(path.read_text()), "auto_map": {"AutoModel": "evil.Model"}}))
         self.refused(folder, name, "never run")
+
+    @pytest.mark.parametrize("setting", ["vocab", "merges", "gguf_file", "fast_tokenizer_files"])
+    def test_a_tokenizer_of_another_folder(self, saved, tmp_path, setting):
+        folder = saved("bert", "Model")
+        other = shutil.copyfile(folder / "tokenizer.json", tmp_path / "tokenizer.1.0.json")
+        path = folder / "tokenizer_config.json"
+        named = [str(other)] if setting == "fast_tokenizer_files" else str(other)
+        path.write_text(json.dumps({**json.loads(path.read_text()), setting: named}))
+        self.refused(folder, f"must not hold {setting}: its folder's own files alone are read")
 
     def test_another_familys_model(self, saved):
         self.refused(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from datasets import Dataset, load_dataset
+from datasets import Dataset, DatasetBuilder, load_dataset_builder
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import (
@@ -90,17 +90,43 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
     """One split of a configuration of a hub data set at a commit, as the hub's library reads it. No code is run.
 
     Raises:
-        DataError: no such repository, commit, configuration or split, or files that cannot be read.
+        DataError: no such repository, commit, configuration or split, files that cannot be read, or that are not the
+            repository's own.
         UnavailableError: the hub does not answer.
     """
     with _errors(piece.repository, commit):
         try:
-            return load_dataset(piece.repository, piece.config, split=piece.split, revision=commit)
+            builder = load_dataset_builder(piece.repository, piece.config, revision=commit)
+            _refuse_foreign_files(builder, piece, commit)
+            builder.download_and_prepare()
+            rows: Dataset = builder.as_dataset(split=piece.split)
         except (DatasetNotFoundError, DataFilesNotFoundError) as error:
             raise error.__cause__ or error from error
-        except (ValueError, DatasetGenerationError) as error:
+        except LocalEntryNotFoundError:
+            raise
+        except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
             place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
             raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(error)}")) from error
+    return rows
+
+
+def _refuse_foreign_files(builder: DatasetBuilder, piece: Slice, commit: str) -> None:
+    """A data set's card says which files it has: at another commit, too, whose rows would pass for those of this one.
+
+    (Files outside the repository the library refuses itself.)
+    """
+    own = f"hf://datasets/{piece.repository}@{commit}/"
+    files = [file for split in (builder.config.data_files or {}).values() for file in split]
+    for file in files:
+        inside = str(file).removeprefix(own)
+        if inside == str(file) or "::" in inside or ".." in inside.split("/"):
+            raise DataError(
+                Problem(
+                    f"{piece.repository}, configuration {piece.config}",
+                    f"data files must be the repository's own at commit {commit}, named {str(file)!r}; take a commit "
+                    "whose card names none but its own",
+                )
+            )
 
 
 @contextmanager

@@ -36,6 +36,13 @@ _transformers_logging: Any = logging  # its functions carry no types
 INDEX: Final = "model.safetensors.index.json"  # of a model in several files: weight -> file
 WEIGHTS: Final = ("model.safetensors", INDEX)
 ADAPTER: Final = "adapter_config.json"  # where it lies, transformers loads the model that it names
+TOKENIZER: Final = "tokenizer_config.json"
+_OPENED: Final = (
+    "vocab",
+    "merges",
+    "gguf_file",
+    "fast_tokenizer_files",
+)  # settings that transformers opens as files
 _SHARD: Final = re.compile(r"[\w-][\w.-]*\.safetensors")
 READABLE: Final = 0o644  # safetensors writes files that their owner alone may read; a store has other readers
 TOKENIZERS: Final = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
@@ -72,9 +79,11 @@ def read_config(folder: Path, family: Family, classes: Mapping[str, Any]) -> Pre
     """
     path = folder / "config.json"
     settings = _read_json(path)
-    for name in ("config.json", "tokenizer_config.json"):
+    for name in ("config.json", TOKENIZER):
         if (folder / name).is_file() and "auto_map" in _read_json(folder / name):
             raise problem(folder / name, "must not hold auto_map: code that comes with a model is never run")
+    if (folder / TOKENIZER).is_file():
+        _check_tokenizer(folder / TOKENIZER)
     model_type = settings.get("model_type")
     if model_type not in MODEL_TYPES[family]:
         allowed = " or ".join(MODEL_TYPES[family])
@@ -90,6 +99,16 @@ def read_config(folder: Path, family: Family, classes: Mapping[str, Any]) -> Pre
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise problem(path, f"must be a config of {model_type}: {error}") from error
     return config
+
+
+def _check_tokenizer(path: Path) -> None:
+    """See that a tokenizer's settings name no files: those that a tokenizer needs are known by their own names."""
+    settings = _read_json(path)
+    named = [name for name in _OPENED if name in settings]
+    if named:
+        raise problem(
+            path, f"must not hold {' or '.join(named)}: its folder's own files alone are read; leave it out"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
