@@ -30,6 +30,10 @@ WRONG: dict[str, tuple[Values, str]] = {
     "a name that is not there, further in": ({"pods": {"serviceAccount": "x"}}, "serviceAccount"),
     "a store in two places": ({"stores": {"default": {"claim": "a", "url": "s3://b"}}}, "stores"),
     "a store in no place": ({"stores": {"default": {"secret": "a"}}}, "stores"),
+    "a bucket that is shared as a claim is": (
+        {"stores": {"default": {"url": "s3://a", "sharing": "Node"}}},
+        "stores",
+    ),
     "a store's name": ({"stores": {"Default": {"claim": "a"}}}, "Default"),
     "a path for a store": ({"stores": {"default": {"url": "/data"}}}, "/stores/default/url"),
     "some namespaces and all": ({"scope": {"clusterWide": True, "namespaces": ["a"]}}, "/scope/namespaces"),
