@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import yaml
 
 from chart.exposed import selectors
 from chart.rendering import CHART, Object, the
+from xstilts_operator import reconcile
 
 ALERTS = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
 RULES: list[Any] = [rule for group in ALERTS["groups"] for rule in group["rules"]]
@@ -63,6 +65,50 @@ def test_the_runbooks_name_metrics_and_values_that_are_there(
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for section, key in re.findall(r"`(operator|scope|serviceMonitor|networkPolicy|crds)\.(\w+)`", runbooks):
         assert key in values[section]
+
+
+def said_by_decisions() -> dict[str, set[str]]:
+    """Reason -> every status of the condition Succeeded with which a decision says it."""
+    found: dict[str, set[str]] = {}
+    for file in sorted(Path(reconcile.__file__).parent.glob("*.py")):
+        tree = ast.parse(file.read_text())
+        constants = {
+            name.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for name in node.targets
+            if isinstance(name, ast.Name)
+        }
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+                continue
+            said = [constants.get(one.id, one) if isinstance(one, ast.Name) else one for one in call.args]
+            words = [one.value if isinstance(one, ast.Constant) else None for one in said]
+            if call.func.id == "Verdict":
+                status, reason = words[:2]
+            elif call.func.id == "Obstacle":
+                reason = words[0]
+                status = "False" if any(keyword.arg == "final" for keyword in call.keywords) else "Unknown"
+            else:
+                continue
+            if isinstance(status, str) and isinstance(reason, str):
+                found.setdefault(reason, set()).add(status)
+    return found
+
+
+@pytest.mark.parametrize("name", ["XstiltsExperimentHindered", "XstiltsExperimentWaits"])
+def test_the_reasons_of_an_alert_are_said_with_a_status_that_it_takes(name: str) -> None:
+    (rule,) = [one for one in RULES if one["alert"] == name]
+    ((_, matchers),) = selectors(rule["expr"])
+    matched = re.fullmatch(r'succeeded(!?=)"(\w+)", reason=~"([^"]+)"', matchers)
+    assert matched is not None
+    equal, status, pattern = matched.groups()
+    said = said_by_decisions()
+    for one in pattern.split("|"):
+        assert any(re.fullmatch(one, reason) for reason in said), f"no decision says {one}"
+    for reason, statuses in said.items():
+        if re.fullmatch(pattern, reason):
+            assert all((one == status) == (equal == "=") for one in statuses), (reason, statuses)
 
 
 @pytest.mark.slow
