@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xstilts_operator import main
+from chart.rendering import NAME
 from xstilts_operator.progress.protocol import CA_CONFIG_MAP
 
 WATCH = {"list": "controller.py: the full lists", "watch": "watching.py"}
@@ -33,7 +33,7 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
 KUEUE: Mapping[str, Mapping[str, str]] = {"kueue.x-k8s.io/workloads": WATCH}
 LEASE: Mapping[str, Mapping[str, str]] = {
     "coordination.k8s.io/leases": {"create": "lease.py"},
-    f"coordination.k8s.io/leases/{main.LEASE}": {"get": "lease.py", "update": "lease.py"},
+    f"coordination.k8s.io/leases/{NAME}-operator": {"get": "lease.py", "update": "lease.py"},
 }
 
 

@@ -130,11 +130,11 @@ def helm(
     return done.stdout
 
 
-def render(values: Values, *options: str, program: str = HELM_4) -> list[Object]:
+def render(values: Values, *options: str, program: str = HELM_4, release: str = RELEASE) -> list[Object]:
     """The manifests of the chart, tests included."""
     text = helm(
         "template",
-        RELEASE,
+        release,
         CHART,
         "--namespace",
         NAMESPACE,

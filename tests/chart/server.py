@@ -104,6 +104,7 @@ async def operating(plane: Audited, folder: Path) -> AsyncIterator[None]:
         metrics=metrics,
         progress=progress,
     )
+    environment["XSTILTS_LEASE"] = f"{NAME}-operator"
     with (folder / "operator.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "xstilts_operator", env=environment, stdout=log, stderr=log

@@ -66,7 +66,7 @@ async def test_an_experiment_succeeds_with_the_charts_rights_alone(
         assert grants_used(requests, granted) <= granted
         pods = (await api.get(f"/api/v1/namespaces/{TEAM}/pods"))["items"]
         assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"xstilts-stage"}
-        lease = await api.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/xstilts-operator")
+        lease = await api.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAME}-operator")
         assert lease["spec"]["holderIdentity"] == ""
 
 
@@ -86,7 +86,7 @@ def test_the_account_may_not(installed: Audited, verb: str, resource: str) -> No
 def test_the_account_may_work_where_it_serves(installed: Audited) -> None:
     assert may(installed, "create", "jobs")
     assert may(installed, "patch", "configmaps/xstilts-ca")
-    assert may(installed, "update", "leases/xstilts-operator", NAMESPACE)
+    assert may(installed, "update", f"leases/{NAME}-operator", NAMESPACE)
     for namespace in (NAMESPACE, "default"):
         assert not may(installed, "list", "jobs", namespace)
 

@@ -191,6 +191,22 @@ def test_the_network_policy_lets_pods_report_and_prometheus_scrape(
     assert {rule["ports"][0]["port"]: rule.get("from") for rule in open_to_all}["metrics"] is None
 
 
+def test_two_releases_in_one_namespace_have_a_lease_each() -> None:
+    names = {}
+    for release in ("nlp", "vision", "xstilts"):
+        manifests = render({}, release=release)
+        (role,) = [one for one in of_kind(manifests, "Role") if one["metadata"]["name"].endswith("-lease")]
+        ((granted,),) = [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule]
+        (container,) = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert {"name": main.LEASE_VARIABLE, "value": granted} in container["env"]
+        names[release] = granted
+    assert names == {
+        "nlp": "nlp-xstilts-operator",
+        "vision": "vision-xstilts-operator",
+        "xstilts": main.LEASE,
+    }
+
+
 def test_nothing_is_made_that_is_made_by_hand(rendered: Callable[[str], list[Object]]) -> None:
     manifests = rendered("by-hand")
     assert not of_kind(manifests, "ServiceAccount", "Role", "RoleBinding", "CustomResourceDefinition")

@@ -47,7 +47,11 @@ def pod(gpus, phase="Running"):
 def lease(age_seconds):
     renewed = (datetime.now(UTC) - timedelta(seconds=age_seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {
-        "metadata": {"name": "xstilts-operator", "namespace": "system"},
+        "metadata": {
+            "name": "nlp-xstilts-operator",
+            "namespace": "system",
+            "labels": {"app.kubernetes.io/managed-by": "xstilts"},
+        },
         "spec": {"holderIdentity": "operator-0", "renewTime": renewed},
     }
 

@@ -67,6 +67,21 @@ def test_of_two_at_once_one_holds_it_and_the_other_when_it_is_given_back() -> No
     run(check())
 
 
+def test_who_waits_says_once_for_whom(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        server = Server()
+        one, other = lease(server, "one"), lease(server, "other")
+        await one.acquire()
+        loop = asyncio.get_running_loop()
+        waiting, keeping = loop.create_task(other.acquire()), loop.create_task(one.keep())
+        await asyncio.sleep(10 * DURATION_SECONDS)
+        for task in (waiting, keeping):
+            task.cancel()
+
+    run(check())
+    assert [record.getMessage() for record in caplog.records] == ["waits: one holds the Lease ns/op"]
+
+
 def test_it_is_taken_from_a_holder_that_was_killed_once_its_duration_is_over() -> None:
     async def check() -> None:
         server = Server()

@@ -4,6 +4,11 @@
 {{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" -}}
 {{- end }}
 
+{{/* The Lease by which one pod of this release works at a time: another release's operator has one of its own. */}}
+{{- define "xstilts.lease" -}}
+{{- printf "%s-operator" (include "xstilts.fullname" .) -}}
+{{- end }}
+
 {{- define "xstilts.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

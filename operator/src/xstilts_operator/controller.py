@@ -70,6 +70,7 @@ class Controller:
         may_write: asked before every write; where it says no, that fails and is tried again.
         look: before a decision about a key, reads what no watch tells of.
         synced: set once the first full list has come in.
+        working: set once a worker has begun, which waits for the Lease.
     """
 
     api: Api
@@ -85,6 +86,7 @@ class Controller:
     may_write: Callable[[], bool] = lambda: True
     look: Callable[[Key], Awaitable[None]] | None = None
     synced: asyncio.Event = field(default_factory=asyncio.Event)
+    working: asyncio.Event = field(default_factory=asyncio.Event)
     _relists: dict[Resource, asyncio.TimerHandle] = field(default_factory=dict)
     _wanted: asyncio.Queue[Resource] = field(default_factory=asyncio.Queue)
 
@@ -125,6 +127,7 @@ class Controller:
 
     async def work(self) -> None:
         """Take keys and decide about them, one after the other, until the queue is closed."""
+        self.working.set()
         while (key := await self.queue.get()) is not None:
             begun = perf_counter()
             outcome = "broken"

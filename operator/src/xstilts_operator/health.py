@@ -30,9 +30,19 @@ class Watches(Protocol):
         """The watches that are dead although they look alive."""
 
 
-def trouble(queue: Queue, watches: Watches) -> str:
-    """Why the operator should be started anew; "" where it should not."""
-    if queue.stalled() > STALLED_SECONDS:
+class Event(Protocol):
+    """What is set once it has happened."""
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+
+
+def trouble(queue: Queue, watches: Watches, working: Event) -> str:
+    """Why the operator should be started anew; "" where it should not.
+
+    While it is not `working` but waits for the Lease, keys wait too, and a new start would change nothing.
+    """
+    if working.is_set() and queue.stalled() > STALLED_SECONDS:
         return f"no worker has done anything for {queue.stalled():.0f} s although keys wait"
     if queue.longest() > STUCK_SECONDS:
         return f"a worker has had one key for {queue.longest():.0f} s"
@@ -42,24 +52,30 @@ def trouble(queue: Queue, watches: Watches) -> str:
     return ""
 
 
-class Ready(Protocol):
-    """Set once the first full list has come in."""
-
-    def is_set(self) -> bool:
-        """Whether it has."""
-
-
 async def serve_health(
-    queue: Queue, watches: Watches, ready: Ready, host: str | None = None, port: int = PORT
+    queue: Queue,
+    watches: Watches,
+    ready: Event,
+    working: Event,
+    host: str | None = None,
+    port: int = PORT,
 ) -> web.AppRunner:
     """Answer on /healthz and /readyz; the caller cleans the runner up at the end.
+
+    Args:
+        queue: the work queue.
+        watches: how the watches fare.
+        ready: set once the first full list has come in.
+        working: set once it holds the Lease and its workers have begun.
+        host: None is all addresses.
+        port: where.
 
     Raises:
         OSError: the port is taken.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        why = trouble(queue, watches)
+        why = trouble(queue, watches, working)
         return web.Response(text=why or "ok", status=503 if why else 200)
 
     async def readyz(_: web.Request) -> web.Response:

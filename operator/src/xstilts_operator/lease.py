@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from xstilts_operator.actions import Object
 from xstilts_operator.api import AlreadyExists, ApiError, Conflict, NotFound
+from xstilts_operator.names import MANAGED_BY, MANAGER
 from xstilts_operator.tolerant import count, mapping, text
 
 DURATION_SECONDS: Final = 10
@@ -52,14 +53,19 @@ class Lease:
         self._identity = identity
         self._clock = clock
         self._seen: tuple[str, float] = ("", 0.0)  # the version last seen, and since when
+        self._holder = ""  # at the last look, where it was not ours to take
         self._renewed: float | None = None  # when the write that renewed it last was sent
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours: nobody has renewed it for its duration, by our own clock."""
+        told = ""
         while True:
             try:
                 if await self._try():
                     return
+                if self._holder != told:
+                    told = self._holder
+                    logger.warning("waits: %s holds the Lease %s/%s", told, self._namespace, self._name)
             except ApiError as error:
                 logger.warning("the Lease %s could not be read or written: %s", self._name, error)
             await asyncio.sleep(RENEW_SECONDS)
@@ -113,6 +119,7 @@ class Lease:
         version = text(mapping(lease, "metadata").get("resourceVersion"))
         if version != self._seen[0]:
             self._seen = (version, now)
+            self._holder = holder
         seconds = count(spec.get("leaseDurationSeconds")) or DURATION_SECONDS
         return holder in {"", self._identity} or now - self._seen[1] > seconds
 
@@ -133,7 +140,11 @@ class Lease:
             "renewTime": now,
             "leaseTransitions": count(before.get("leaseTransitions")) + (0 if same else 1),
         }
-        metadata = {"namespace": self._namespace, "name": self._name}
+        metadata: dict[str, Any] = {
+            "namespace": self._namespace,
+            "name": self._name,
+            "labels": {MANAGED_BY: MANAGER},  # by which `xstilts doctor` knows it, whatever its name
+        }
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         if lease is None:
             await self._api.call("create", "leases", "POST", self._path, body=body)

@@ -45,7 +45,8 @@ from xstilts_operator.watching import stop_on_signals, watch
 from xstilts_operator.workqueue import WorkQueue
 
 DRAIN_SECONDS: Final = 20.0
-LEASE: Final = "xstilts-operator"
+LEASE_VARIABLE: Final = "XSTILTS_LEASE"
+LEASE: Final = "xstilts-operator"  # where the variable names none
 # Containers made before Python looks for unreachable cycles among the youngest: a page of a list is some 100,000 of them,
 # without a cycle. At its default of 700 the search took four fifths of the time in which JSON was read.
 COLLECT_AFTER: Final = 200_000
@@ -85,7 +86,13 @@ async def operate(settings: Settings) -> int:
         ending.push_async_callback(api.close)
         cache, watches, queue = Cache(), Watches(), WorkQueue[Key](random.Random(), instruments)  # noqa: S311 - spreads retries
         recorder, claims = Recorder(api, _now, _identity()), Claims(api, cache, settings)
-        lease = Lease(api, os.environ.get("POD_NAMESPACE", "default"), LEASE, _identity(), _now)
+        lease = Lease(
+            api,
+            os.environ.get("POD_NAMESPACE", "default"),
+            os.environ.get(LEASE_VARIABLE, LEASE),
+            _identity(),
+            _now,
+        )
         controller = Controller(
             api=api,
             cache=cache,
@@ -103,7 +110,9 @@ async def operate(settings: Settings) -> int:
         registry.register(StateCollector(cache))
         registry.register(AgeCollector(watches.ages, queue.oldest))
         for runner in (
-            await serve_health(queue, watches, controller.synced, port=_port("HEALTH", HEALTH_PORT)),
+            await serve_health(
+                queue, watches, controller.synced, controller.working, port=_port("HEALTH", HEALTH_PORT)
+            ),
             await serve_metrics(registry, port=_port("METRICS", METRICS_PORT)),
         ):
             ending.push_async_callback(runner.cleanup)

@@ -14,7 +14,6 @@ from xstilts.cluster.reading import condition, moment
 from xstilts.errors import UserError
 from xstilts.spec import Experiment, ExperimentSpec
 
-LEASE: Final = "xstilts-operator"
 _LEASE_SECONDS: Final = 60  # an operator that runs renews it far more often
 _ENDED: Final = ("Succeeded", "Failed")
 _RIGHTS: Final = (
@@ -138,6 +137,7 @@ def _rights(client: Client, namespace: str) -> Check:
 
 def _operator(client: Client, namespace: str) -> Check:
     """Whether one renews its Lease; where those cannot be read, whether it looks at what is in the namespace."""
+    label, _, manager = paths.MANAGED.partition("=")
     try:
         leases = client.get("/apis/coordination.k8s.io/v1/leases")["items"]
     except DeniedError:
@@ -145,7 +145,7 @@ def _operator(client: Client, namespace: str) -> Check:
             leases = client.get(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")["items"]
         except UserError:
             return _seen(client, namespace)
-    own = [one for one in leases if one["metadata"]["name"] == LEASE]
+    own = [one for one in leases if (one["metadata"].get("labels") or {}).get(label) == manager]
     now = datetime.now(UTC)
     remedy = "look at its pod: kubectl get pods -A -l app.kubernetes.io/name=xstilts; docs/installation.md"
     for lease in own:
