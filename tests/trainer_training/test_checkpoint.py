@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from xstilts_trainer.training.checkpoint import (
+    Checkpoint,
+    drop_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def checkpoint(step):
@@ -55,3 +60,11 @@ def test_what_a_crash_left_half_written_is_not_a_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path) is None
     save_checkpoint(tmp_path, checkpoint(3))
     assert load_checkpoint(tmp_path).step == 3
+
+
+def test_all_can_be_dropped(tmp_path):
+    assert not drop_checkpoints(tmp_path)
+    for step in (1, 2):
+        save_checkpoint(tmp_path, checkpoint(step))
+    assert drop_checkpoints(tmp_path)
+    assert not list(tmp_path.iterdir())

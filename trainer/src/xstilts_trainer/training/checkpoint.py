@@ -37,9 +37,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     state = {"sha256": _sha256(weights), "step": checkpoint.step, "state": checkpoint.state}
     text = json.dumps(state, sort_keys=True)
     _write_atomically(weights.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
-    for old in sorted(folder.glob("*.json"))[:-KEPT]:
-        old.unlink()
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    drop_checkpoints(folder, kept=KEPT)
+
+
+def drop_checkpoints(folder: Path, *, kept: int = 0) -> bool:
+    """Drop all but the last `kept`; returns whether there were any to drop."""
+    found = sorted(folder.glob("*.json"))
+    old = found[: max(0, len(found) - kept)]
+    for path in old:
+        path.unlink()
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
+    return bool(old)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:

@@ -20,7 +20,12 @@ from xstilts_trainer.models.packing import is_packed, set_packed
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
-from xstilts_trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from xstilts_trainer.training.checkpoint import (
+    Checkpoint,
+    drop_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 from xstilts_trainer.training.feed import Feed, StepBatch
 from xstilts_trainer.training.group import Group
 from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
@@ -236,10 +241,11 @@ class Trainer:
 
     def _resume(self) -> None:
         checkpoint = self._checkpoint()
-        if checkpoint is None:
-            return
-        if checkpoint.state["settings"] != self._settings:
+        if checkpoint is not None and checkpoint.state["settings"] != self._settings:
             self._progress.note("the checkpoint is of other versions: training starts anew")
+            checkpoint = None
+        if checkpoint is None:
+            self._drop_unread()
             return
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimiser": {}}
         for name, tensor in checkpoint.tensors.items():
@@ -261,6 +267,11 @@ class Trainer:
             checkpoint.step, checkpoint.state["losses"], checkpoint.state["epochs"], groups["best"]
         )
         self._progress.note(f"continuing after step {checkpoint.step} of {self.steps}")
+
+    def _drop_unread(self) -> None:
+        """Drop checkpoints that are not continued: of more steps than the next ones, they would stand before them."""
+        if self._group.rank == 0 and drop_checkpoints(self._folder):
+            self._bring()
 
     def _checkpoint(self) -> Checkpoint | None:
         """Rank 0's last checkpoint, in all processes: the others may see another file system."""
