@@ -78,6 +78,7 @@ class Trainer:
     """Runs a preparation as a process, with the hub's caches in the test's folder."""
 
     def __init__(self, folder: Path, endpoint: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.environment = {
             **os.environ,
@@ -146,6 +147,25 @@ def test_a_pinned_model_is_fetched_at_its_commit_without_its_pickle(hub: Any, tr
     code, _, again = trainer.run(model("group/model", commit))
     assert (code, again.outputs_digest) == (0, result.outputs_digest)
     assert not hub.requests, "a stage that is in the store asks nobody"
+
+
+def test_what_others_have_brought_into_the_cache_stays_there(
+    hub: Any, trainer: Trainer, tmp_path: Path
+) -> None:
+    """A library that takes whole repositories: its files, folders and pickles are no part of the model."""
+    repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    spec = model("group/model", repository.branches["main"])
+    fetch = "import sys; from huggingface_hub import snapshot_download as fetch; fetch(*sys.argv[1:])"
+    subprocess.run(
+        [sys.executable, "-c", fetch, "group/model"], env=trainer.environment, check=True, capture_output=True
+    )
+    cached = {path.name for path in (tmp_path / "hf").rglob("snapshots/*/*")}
+    assert {"pytorch_model.bin", "README.md", "2_Dense"} <= cached
+    code, stage, result = trainer.run(spec)
+    assert code == 0, result.error
+    assert set(trainer.manifest(stage).files) == {"config.json", "model.safetensors", "tokenizer.json"}
+    fresh = Trainer(tmp_path / "fresh", hub.url)
+    assert fresh.run(spec)[2].outputs_digest == result.outputs_digest
 
 
 def test_an_unpinned_model_is_what_main_is_now_and_says_which(hub: Any, trainer: Trainer) -> None:

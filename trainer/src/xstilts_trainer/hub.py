@@ -59,8 +59,10 @@ def resolve_commit(repository: str, revision: str | None, *, kind: str, referenc
     return information.sha
 
 
-def download_model(source: HubSource, commit: str) -> Path:
-    """A model repository's configuration, safetensors weights and tokenizer at a commit: a folder of the hub's cache.
+def download_model(source: HubSource, commit: str) -> list[Path]:
+    """A model repository's configuration, safetensors weights and tokenizer at a commit: files of the hub's cache.
+
+    These alone, whatever else of the commit others have brought into the cache.
 
     Raises:
         DataError: no such repository or commit, no access, or no safetensors weights there.
@@ -75,7 +77,8 @@ def download_model(source: HubSource, commit: str) -> Path:
                 ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
             )
         )
-    if not list(folder.glob("*.safetensors")):
+    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+    if not any(file.suffix == ".safetensors" for file in files):
         raise DataError(
             Problem(
                 source.repository,
@@ -83,7 +86,7 @@ def download_model(source: HubSource, commit: str) -> Path:
                 "(the hub's conversion pull request, refs/pr/N), or convert them once and `xstilts put` the folder",
             )
         )
-    return folder
+    return files
 
 
 def load_slice(piece: Slice, commit: str) -> Dataset:

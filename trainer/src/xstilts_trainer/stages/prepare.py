@@ -21,7 +21,7 @@ def prepare_model(spec: PrepareModelSpec, folder: Path) -> dict[str, Any]:
         UnavailableError: the hub does not answer.
     """
     commit = resolve_commit(spec.source.repository, spec.source.revision, kind="model")
-    for file in sorted(download_model(spec.source, commit).iterdir()):
+    for file in download_model(spec.source, commit):
         shutil.copyfile(file, folder / file.name)
     return {"source": {"repository": spec.source.repository, "commit": commit}}
 
