@@ -103,9 +103,8 @@ class GroupLoss:
         """Compute loss and gradients of a whole batch; returns the loss, the same in all processes."""
         if self._group.size == 1:
             loss: Tensor = self._loss(task, batch)
-            value = loss.item()
             loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
-            return value
+            return loss.item()  # waits for the device, which has the whole step to do by now
         share, mine = self._share(batch)
         terms = label_count(share) if mine else 0
         total = self._group.sum(terms)

@@ -61,16 +61,24 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
-    """Scale gradients so that their global L2 norm is at most `max_norm`, as torch's clip_grad_norm_; returns the norm.
-
-    The sum over rows is exactly rounded (math.fsum), so that rows of zero gradient change no bit of it.
-    """
+    """Scale gradients so that their global L2 norm is at most `max_norm`, as torch's clip_grad_norm_; returns the norm."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = math.sqrt(math.fsum(square for gradient in gradients for square in _row_squares(gradient)))
+    on_cpu = all(gradient.is_cpu for gradient in gradients)
+    norm = norm_by_rows(gradients) if on_cpu else norm_by_tensors(gradients)
     scale = max_norm / (norm + 1e-6)
     if scale < 1:
         torch._foreach_mul_(gradients, scale)
     return norm
+
+
+def norm_by_rows(gradients: Iterable[Tensor]) -> float:
+    """The global norm on a CPU: the sum over rows is exactly rounded, so that rows of zero gradient change no bit of it."""
+    return math.sqrt(math.fsum(square for gradient in gradients for square in _row_squares(gradient)))
+
+
+def norm_by_tensors(gradients: Iterable[Tensor]) -> float:
+    """The global norm on a device with its own memory, which is asked once; no table of embeddings is cut there."""
+    return float(nn.utils.get_total_norm(gradients))
 
 
 def _row_squares(gradient: Tensor) -> list[float]:
