@@ -76,18 +76,47 @@ def test_losses_and_gradients_are_fp32_and_near_those_of_fp32(either, type_):
     assert torch.cosine_similarity(rounded[1], exact[1], dim=0) > 0.999
 
 
-def test_logits_are_not_rounded(bench):
-    """Rounded ones would tie."""
+def opened(bench):
+    """A model that is to be trained to classify, in evaluation mode, and a batch."""
     stage = bench.train_stage(TaskType.CLASSIFICATION)
     spec = TrainSpec.model_validate(stage.spec)
     training = open_training(spec, fetch_sources(stage, spec, bench.store))
     feed = Feed(spec, training.sets, training.features.pieces, training.prepare)
     model, _ = training.with_text(feed)
-    chosen = feed.batch(0)
+    return model.eval(), feed.batch(0)
+
+
+def test_logits_are_not_rounded(bench):
+    """Rounded ones would tie."""
+    model, chosen = opened(bench)
     with computed_in(Precision.BF16):
-        logits = model.eval().logits(chosen.task, chosen.batch)
+        logits = model.logits(chosen.task, chosen.batch)
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, logits.bfloat16().float())
+
+
+def test_logits_of_text_are_not_rounded_where_they_decide(tmp_path, tiny_mt5):  # noqa: F811 - the fixture
+    """A label is chosen by them; in training they are rounded as every product is."""
+    model, chosen = opened(TextBench(tmp_path, tiny_mt5))
+    with torch.no_grad(), computed_in(Precision.BF16):
+        hidden = model.decode(model.encode(chosen.batch), model.start(len(chosen.rows), torch.device("cpu")))
+        logits, rounded = model.logits(hidden), model.train().logits(hidden)
+        with in_fp32():
+            exact = model.seq2seq.lm_head(hidden.float())
+    assert logits.dtype == rounded.dtype == torch.float32
+    assert torch.equal(logits, exact)
+    assert torch.equal(rounded, rounded.bfloat16().float())
+
+
+def test_near_labels_do_not_tie(tmp_path, tiny_mt5):  # noqa: F811 - the fixture
+    """Two answers of one piece whose vectors in the head are equal but for what bf16 rounds away."""
+    model, chosen = opened(TextBench(tmp_path, tiny_mt5))
+    with torch.no_grad():
+        model.seq2seq.lm_head.weight[11] = model.seq2seq.lm_head.weight[10] * (1 + 2**-12)
+    answers = [torch.tensor([piece]) for piece in (10, 11)]
+    with torch.no_grad(), computed_in(Precision.BF16):
+        scores = model.score(chosen.batch, answers)
+    assert (scores[:, 0] != scores[:, 1]).all()
 
 
 def test_a_stage_in_bf16_says_so_and_answers_in_fp32(either):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -38,6 +38,7 @@ from xstilts_trainer.models.folders import (
 )
 from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.task_model import Batch, TaskModel
+from xstilts_trainer.precision import in_fp32
 
 SEQ2SEQ: Final[Mapping[str, Any]] = {"mt5": MT5ForConditionalGeneration}
 TASKS: Final = "tasks.json"
@@ -104,9 +105,12 @@ class TextToText(TaskModel):
         return outputs.last_hidden_state, outputs.cache
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """[…, H] -> […, V]."""
-        logits: Tensor = self.seq2seq.get_output_embeddings()(hidden)
-        return logits.float()
+        """[…, H] -> […, V]; of a model in evaluation mode they are computed in fp32."""
+        head = self.seq2seq.get_output_embeddings()
+        if self.training:  # the largest product of a step, and a loss is a mean over many of them
+            return cast("Tensor", head(hidden)).float()
+        with in_fp32():  # rounded logits would tie
+            return cast("Tensor", head(hidden.float()))
 
     def score(self, batch: Batch, targets: Sequence[Tensor]) -> Tensor:
         """The log-probability [B, L] of each of L whole answers [A], their ends included."""
