@@ -16,6 +16,7 @@ from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.span import SpanFeature, SpanPrediction, predict_answers
 from xstilts_trainer.evaluation.inference import Output
+from xstilts_trainer.memory import enough_memory
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.precision import computed_in, precision_of
 
@@ -56,7 +57,7 @@ class Forward:
         precision = precision_of(self.hyperparameters)
         for indices in batches:
             batch = self.prepare(collate([features[index] for index in indices], self.pieces))
-            with computed_in(precision):
+            with enough_memory(f"task {head}", len(indices)), computed_in(precision):
                 logits = self.model.logits(head, batch)
             said = logits.argmax(-1) if type_ is TaskType.TAGGING else logits
             outputs.append(list(said.cpu().numpy()))

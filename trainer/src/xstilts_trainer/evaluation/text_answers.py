@@ -22,6 +22,7 @@ from xstilts_trainer.data.text_targets import MentionTargets, TagTargets, choice
 from xstilts_trainer.data.texts import ChoicesFeature, WordsFeature
 from xstilts_trainer.evaluation.generate import FreeChoice, TagChoice, generate
 from xstilts_trainer.evaluation.inference import Output
+from xstilts_trainer.memory import enough_memory
 from xstilts_trainer.models.text_to_text import TextToText
 from xstilts_trainer.precision import computed_in, precision_of
 
@@ -82,7 +83,7 @@ class TextInference:
         precision = precision_of(self._recipe)
         for indices in batches:
             chosen = [features[index] for index in indices]
-            with computed_in(precision):
+            with enough_memory(f"task {head}", len(indices)), computed_in(precision):
                 outputs.append(ask(self._prepare(collate(chosen, self._pieces)), chosen))
             self._on_batch(len(indices))
         return in_order(batches, outputs)

@@ -19,12 +19,14 @@ from xstilts_trainer.evaluation.alignment import count_probed, probe_layers
 from xstilts_trainer.evaluation.predict import Predictions, mean_score, predict
 from xstilts_trainer.evaluation.retrieve import Sentences, count_texts, load_sentences, predict_pairs
 from xstilts_trainer.evaluation.test_sets import load_test_sets
+from xstilts_trainer.memory import LARGER, enough_memory
 from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.result import SCORES
+from xstilts_trainer.retrieval.embeddings import BATCH_SIZE
 from xstilts_trainer.stages.forms import Trained, open_trained
 from xstilts_trainer.stages.sources import Sources, fetch_sources
 
@@ -109,17 +111,18 @@ def _predict_by_vectors(
     for data in wanted:
         name = data.task.name
         outcome[name] = {}
-        for language, predictions in predict_pairs(backbone, sentences[name], spec.retrieval, count):
-            outcome[name][language] = predictions
-            count.scores[name] = mean_score(outcome[name], data.task.metric)
-            count(1)
-    layers = {
-        name: {
-            language: [layer.to_json() for layer in of_language]
-            for language, of_language in probe_layers(backbone, held, spec.retrieval, count)
-        }
-        for name, held in probed.items()
-    }
+        with enough_memory(f"task {name}", BATCH_SIZE, LARGER):
+            for language, predictions in predict_pairs(backbone, sentences[name], spec.retrieval, count):
+                outcome[name][language] = predictions
+                count.scores[name] = mean_score(outcome[name], data.task.metric)
+                count(1)
+    layers: Layers = {}
+    for name, held in probed.items():
+        with enough_memory(f"layers, task {name}", BATCH_SIZE, LARGER):
+            layers[name] = {
+                language: [layer.to_json() for layer in of_language]
+                for language, of_language in probe_layers(backbone, held, spec.retrieval, count)
+            }
     return outcome, layers
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xstilts.errors import DataError, UserError
 from xstilts.stage import Hyperparameters
+from xstilts_trainer.memory import enough_memory
 from xstilts_trainer.models.packing import is_packed, set_packed
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.precision import precision_of
@@ -113,6 +114,7 @@ class Trainer:
         self._loss = group.loss(model, precision_of(hyperparameters))
         self._optimiser = make_optimiser(model, hyperparameters)
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
+        self._rows = -(-hyperparameters.batch_size // group.size)  # of a batch in this process
         self._saved = time.monotonic()
         self._metrics: dict[str, float] = {}
         self.steps = hyperparameters.epochs * feed.steps_per_epoch
@@ -128,6 +130,7 @@ class Trainer:
 
         Raises:
             DataError: a loss or a gradient is not finite; the batch is saved.
+            SpecError: a batch does not fit into the device's memory.
             KeyboardInterrupt: asked to end; a checkpoint is written.
         """
         self._resume()
@@ -162,13 +165,14 @@ class Trainer:
         seed_torch(self._seed, "step", step, *self._group.purpose)
         set_learning_rate(self._optimiser, learning_rate(self._hyperparameters, step, self.steps))
         self._optimiser.zero_grad()
-        value = self._loss.backward(chosen.task, chosen.batch)
-        if not math.isfinite(value):
-            raise self._not_finite("loss", step, value, chosen)
-        norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
-        if not math.isfinite(norm):
-            raise self._not_finite("gradients' norm", step, norm, chosen)
-        self._optimiser.step()
+        with enough_memory(f"step {step + 1}, task {chosen.task}", self._rows):
+            value = self._loss.backward(chosen.task, chosen.batch)
+            if not math.isfinite(value):
+                raise self._not_finite("loss", step, value, chosen)
+            norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
+            if not math.isfinite(norm):
+                raise self._not_finite("gradients' norm", step, norm, chosen)
+            self._optimiser.step()
         self.state.losses.append(value)
         self.state.step += 1
         self._metrics["loss"] = value
