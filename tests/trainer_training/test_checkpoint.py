@@ -62,6 +62,19 @@ def test_what_a_crash_left_half_written_is_not_a_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path).step == 3
 
 
+def test_what_killed_saves_have_left_goes_with_the_next(tmp_path):
+    """But for the batch whose loss was no number, which people look at."""
+    left = (".00000003.safetensors.tmp", ".00000003.json.tmp", "00000003.safetensors")
+    for name in (*left, "not-finite.safetensors"):
+        (tmp_path / name).write_bytes(b"half")
+    save_checkpoint(tmp_path, checkpoint(4))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "00000004.json",
+        "00000004.safetensors",
+        "not-finite.safetensors",
+    ]
+
+
 def test_all_can_be_dropped(tmp_path):
     assert not drop_checkpoints(tmp_path)
     for step in (1, 2):

@@ -41,13 +41,16 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def drop_checkpoints(folder: Path, *, kept: int = 0) -> bool:
-    """Drop all but the last `kept`; returns whether there were any to drop."""
+    """Drop all but the last `kept`, and what saves that were killed have left; returns whether there was anything to drop."""
     found = sorted(folder.glob("*.json"))
     old = found[: max(0, len(found) - kept)]
     for path in old:
         path.unlink()
-        path.with_suffix(".safetensors").unlink(missing_ok=True)
-    return bool(old)
+    left = [path for path in folder.glob("[0-9]*.safetensors") if not path.with_suffix(".json").exists()]
+    left += folder.glob(".[0-9]*.tmp")
+    for path in left:
+        path.unlink()
+    return bool(old or left)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
