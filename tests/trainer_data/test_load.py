@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -325,6 +327,35 @@ def test_a_broken_parquet_file(tmp_path):
     (tmp_path / "train.en.parquet").write_bytes(b"PAR1 and nothing more")
     (problem,) = problems(tmp_path, MNLI)
     assert problem.startswith("train.en.parquet: must be a parquet file: ")
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_damaged_pages_of_a_parquet_file(tmp_path, compression):
+    """Its footer is whole, so that only reading the rows tells."""
+    path = tmp_path / "train.en.parquet"
+    pq.write_table(pa.Table.from_pylist(NLI_ROWS * 50), path, compression=compression)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(len(content) // 3) + content[4 + len(content) // 3 :])
+    (problem,) = problems(tmp_path, MNLI)
+    assert problem.startswith("train.en.parquet: must be a parquet file: ")
+
+
+def test_a_parquet_file_of_texts_that_are_no_utf_8(tmp_path):
+    rows = pa.Table.from_pylist(NLI_ROWS)
+    wrong = pa.array([b"right", b"wr\xffng"]).view(pa.string())
+    pq.write_table(rows.set_column(0, "premise", wrong), tmp_path / "train.en.parquet")
+    assert problems(tmp_path, MNLI) == ["train.en.parquet: must hold texts in UTF-8, has the byte 0xff"]
+
+
+def test_a_disk_that_fails_is_not_the_files_fault(tmp_path, monkeypatch):
+    pq.write_table(pa.Table.from_pylist(NLI_ROWS), tmp_path / "train.en.parquet")
+
+    def fail(*_arguments):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        load_examples(tmp_path, MNLI, "train", "en")
 
 
 def test_an_unknown_language_is_told_with_the_known_ones(write):

@@ -92,7 +92,12 @@ def _parquet_rows(path: Path) -> Iterator[Values | str]:
         with pq.ParquetFile(path) as table:
             for batch in table.iter_batches():
                 yield from batch.to_pylist()
-    except pa.ArrowException as error:
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(Problem(path.name, f"must hold texts in UTF-8, has the byte 0x{byte:02x}")) from None
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault and not the file's
+            raise
         raise DataError(Problem(path.name, f"must be a parquet file: {error}")) from error
 
 
