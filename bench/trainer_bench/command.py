@@ -40,6 +40,7 @@ from xstilts_trainer.stages.forms import open_training
 from xstilts_trainer.stages.sources import Sources, fetch_sources
 from xstilts_trainer.training.feed import Feed, StepBatch
 from xstilts_trainer.training.group import Group
+from xstilts_trainer.training.interrupts import Interrupts
 from xstilts_trainer.training.loop import Trainer
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "examples" / "xnli-small-cpu.yaml"
@@ -77,7 +78,7 @@ class Ours:
                 group=Group(),
             )
             began = time.perf_counter()
-            trainer.run()
+            trainer.run(Interrupts())
             return feed.tokens, time.perf_counter() - began
 
 

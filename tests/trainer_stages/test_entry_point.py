@@ -15,8 +15,10 @@ import pytest
 from trainer_stages.conftest import make_data
 from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID
 from xstilts.stage import RESULT_LIMIT, InputRef, Mixing, Result
+from xstilts.store.folder import Folder
 from xstilts.task import TaskType
 from xstilts_trainer.entry import main
+from xstilts_trainer.stages.encoder_head import HeadTraining
 from xstilts_trainer.training import loop
 
 pytestmark = pytest.mark.slow
@@ -225,3 +227,23 @@ def test_a_killed_run_continues_to_the_same_bytes(bench, entry, tiny_encoder, nu
     entry.environment["XSTILTS_STORE"] = str(undisturbed.root / "store")
     assert entry.run(again) == 0
     assert hashes(undisturbed.store, stage.key) == hashes(bench.store, stage.key)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [(HeadTraining, "save"), (Folder, "publish")],
+    ids=["the model is written", "the artifact is published"],
+)
+def test_a_signal_behind_the_last_step_finds_the_stage_done(bench, entry, monkeypatch, late):
+    """There is no checkpoint of it, and what is left takes no longer than one."""
+    where, name = late
+    plain = getattr(where, name)
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return plain(*arguments)
+
+    stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
+    monkeypatch.setattr(where, name, interrupted)
+    assert entry.run(stage) == 0
+    assert entry.result.outputs_digest == bench.store.lookup(stage.key).outputs_digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +71,9 @@ def run_stage(stage: Stage, store: Store, progress: Progress, group: Group | Non
             return manifest
         began = time.monotonic()
         environment = describe_environment()
-        with store.write(stage, environment) as draft:
+        with ExitStack() as until_written, store.write(stage, environment) as draft:
             try:
-                environment |= _work(stage, store, draft.path, progress, group)
+                environment |= _work(stage, store, draft.path, progress, group, until_written)
             except ValidationError as error:
                 raise _spec_error(error, "spec.") from None
             environment["seconds"] = round(time.monotonic() - began, 3)
@@ -93,7 +94,8 @@ def run_rank(stage: Stage, store: Store, progress: Progress) -> Manifest | None:
         if group.rank == 0:
             return run_stage(stage, store, progress, group)
         if group.broadcast(value=False):
-            _work(stage, store, Path(), progress, group)  # rank 0 alone writes
+            with ExitStack() as until_written:
+                _work(stage, store, Path(), progress, group, until_written)  # rank 0 alone writes
         return None
 
 
@@ -103,9 +105,16 @@ def _tell(group: Group | None, *, work: bool) -> None:
 
 
 def _work(
-    stage: Stage, store: Store, folder: Path, progress: Progress, group: Group | None
+    stage: Stage,
+    store: Store,
+    folder: Path,
+    progress: Progress,
+    group: Group | None,
+    until_written: ExitStack,
 ) -> dict[str, Any]:
     """Write the stage's outputs into a folder; returns what the manifest's environment says of them.
+
+    What is to hold until the artifact is written is entered into `until_written`.
 
     The kinds are imported where they run: torch takes seconds, and a stage that is done needs none of it.
     """
@@ -124,7 +133,7 @@ def _work(
             from xstilts_trainer.stages.train import train  # noqa: PLC0415
             from xstilts_trainer.training.group import Group  # noqa: PLC0415
 
-            return train(train_spec, stage, store, folder, progress, group or Group())
+            return train(train_spec, stage, store, folder, progress, group or Group(), until_written)
         case Kind.EVALUATE:
             evaluate_spec = EvaluateSpec.model_validate(stage.spec)
             make_deterministic(threads())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from xstilts_trainer.stages.forms import Training, open_training
 from xstilts_trainer.stages.sources import DEV, fetch_sources
 from xstilts_trainer.training.feed import Feed
 from xstilts_trainer.training.group import Group
+from xstilts_trainer.training.interrupts import deferred_interrupts
 from xstilts_trainer.training.loop import Trainer, Validate
 from xstilts_trainer.training.optimiser import learning_rate
 from xstilts_trainer.training.record import dev_record, loss_curve, task_records
@@ -27,7 +29,13 @@ from xstilts_trainer.training.selection import DevScores
 
 
 def train(
-    spec: TrainSpec, stage: Stage, store: Store, folder: Path, progress: Progress, group: Group
+    spec: TrainSpec,
+    stage: Stage,
+    store: Store,
+    folder: Path,
+    progress: Progress,
+    group: Group,
+    until_written: ExitStack,
 ) -> dict[str, Any]:
     """Write the model (`encoder/` and what its form has beside), `dev.json` and `training.json`.
 
@@ -35,7 +43,8 @@ def train(
 
     All processes of the group end with the same weights, and rank 0 alone writes them.
 
-    All data is read and checked before the first step.
+    All data is read and checked before the first step. From then on signals are deferred: to the next step, and after the
+    last one to the closing of `until_written`. What is left takes less time than to save and read it all once more.
 
     Raises:
         UserError: the spec, a parent or the data is wrong, or the loss is not finite.
@@ -65,7 +74,7 @@ def train(
         progress=progress,
         group=group,
     )
-    trainer.run()
+    trainer.run(until_written.enter_context(deferred_interrupts()))
     if group.rank > 0:
         return {}
     trained.cpu()

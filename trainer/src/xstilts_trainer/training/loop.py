@@ -29,7 +29,7 @@ from xstilts_trainer.training.checkpoint import (
 )
 from xstilts_trainer.training.feed import Feed, StepBatch
 from xstilts_trainer.training.group import Group
-from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
+from xstilts_trainer.training.interrupts import Interrupts
 from xstilts_trainer.training.not_finite import problem, save_batch
 from xstilts_trainer.training.optimiser import (
     clip_gradients,
@@ -125,8 +125,11 @@ class Trainer:
         """The steps behind the weights that the model is left with."""
         return (best_epoch(self.state.epochs) + 1) * self._feed.steps_per_epoch
 
-    def run(self) -> None:
+    def run(self, interrupts: Interrupts) -> None:
         """Train from the last checkpoint, or the start, to the end; the model is left with the best epoch's weights.
+
+        Args:
+            interrupts: signals are deferred to the points where the run can be saved; behind the last, there is nothing to save.
 
         Raises:
             DataError: a loss or a gradient is not finite; the batch is saved.
@@ -134,12 +137,11 @@ class Trainer:
             KeyboardInterrupt: asked to end; a checkpoint is written.
         """
         self._resume()
-        with deferred_interrupts() as interrupts:
-            try:
-                self._run_epochs(interrupts)
-            except KeyboardInterrupt:
-                self._save()
-                raise
+        try:
+            self._run_epochs(interrupts)
+        except KeyboardInterrupt:
+            self._save()
+            raise
         if self.state.best:
             _set_weights(self._model, self.state.best)
 
