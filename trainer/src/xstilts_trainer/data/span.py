@@ -3,7 +3,7 @@
 As BERT's run_squad and jiant do it: the context moves on by `doc_stride` pieces a window; a window without the whole
 answer is labelled with the null place; at prediction a piece counts in the window where it has most context around it.
 The null answer is place 0, XLM-R's and BERT's first piece. A tokenizer that puts no special piece first (mT5) gets its pad
-piece there, which nothing else uses, so that its embedding is the learned null vector.
+piece there, to keep the place: what stands in it for the null answer is made by the head (`models.heads.SpanHead`).
 """
 
 from __future__ import annotations

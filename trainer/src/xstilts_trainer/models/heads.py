@@ -122,8 +122,9 @@ class TaggingHead(Head):
 class SpanHead(Head):
     """Start and end of an answer: logits [N, T, 2]; start_positions and end_positions [N], 0 where there is none.
 
-    The null answer is the first token. A backbone without such a token (mT5) has a learned vector instead: an attention
-    query over the sequence, whose result stands at position 0, where only the question's first piece would stand.
+    The null answer is the first token. A backbone that was pretrained without such a token (mT5) finds the pad piece there
+    (`data.span`), whose vector gives way to an attended one: the mean of all tokens' vectors, weighted by their likeness to
+    a learned query.
 
     As in transformers' head, an answer may begin or end at any place of the batch: padding too takes part in the softmax.
     """
