@@ -29,8 +29,16 @@ def enough_memory(place: str, rows: int, remedy: str = SMALLER) -> Iterator[None
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise SpecError(
-            Problem(
-                place, f"batches of {rows} must fit into the GPU's memory, and do not: {remedy} ({error})"
-            )
-        ) from error
+        raise too_little(place, rows, remedy, str(error)) from error
+
+
+def too_little(place: str, rows: int, remedy: str, told: str) -> SpecError:
+    """The error; `told` is what the device says."""
+    return SpecError(
+        Problem(place, f"batches of {rows} must fit into the GPU's memory, and do not: {remedy} ({told})")
+    )
+
+
+def has_own_memory(device: torch.device) -> bool:
+    """Whether the device's memory is its own: it may be too little for a batch, which is then computed in parts."""
+    return device.type != "cpu"

@@ -14,6 +14,7 @@ from xstilts.stage import Stage, TrainSpec
 from xstilts.store import Store
 from xstilts_trainer.environment import describe_environment, describe_hardware, device
 from xstilts_trainer.evaluation.predict import mean_score, predict
+from xstilts_trainer.memory import has_own_memory
 from xstilts_trainer.models.packing import pays_on, set_packed
 from xstilts_trainer.precision import precision_of
 from xstilts_trainer.progress import Progress
@@ -73,6 +74,7 @@ def train(
         },
         progress=progress,
         group=group,
+        probe=has_own_memory(device()),
     )
     trainer.run(until_written.enter_context(deferred_interrupts()))
     if group.rank > 0:
@@ -99,6 +101,7 @@ def train(
         "seed": spec.seed,
         "hardware": hardware,
         "precision": precision,
+        "microBatch": trainer.micro_batch,
         "packed": sorted(trained.packed_tasks),
         "sources": dict(sources.digests),
     }

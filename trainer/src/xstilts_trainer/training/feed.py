@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 import numpy as np
 
 from xstilts.stage import TrainSpec
 from xstilts_trainer.data.batches import Batch, collate, padding_share
+from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.mixing import Mixture
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.training.task_data import TrainingSet
@@ -51,6 +53,7 @@ class Feed:
         """
         recipe = spec.hyperparameters
         self._sets = sets
+        self._batch_size = recipe.batch_size
         self._pieces = pieces
         self._prepare = prepare
         lengths = {name: of_task.encoded.lengths for name, of_task in sets.items()}
@@ -64,9 +67,17 @@ class Feed:
     def batch(self, step: int) -> StepBatch:
         """The batch of a step (0-based)."""
         name, indices = self._mixture.batch(step)
-        training_set = self._sets[name]
-        features = [training_set.encoded.features[index] for index in indices]
-        rows = tuple(training_set.origins[feature.example] for feature in features)
+        features = self._sets[name].encoded.features
+        return self._of(name, [features[index] for index in indices])
+
+    def longest(self) -> Iterator[StepBatch]:
+        """Of each task a batch of its longest features, the longest first: no other needs more memory."""
+        for name, training_set in self._sets.items():
+            yield self._of(name, nlargest(self._batch_size, training_set.encoded.features, key=len))
+
+    def _of(self, name: str, features: Sequence[Feature]) -> StepBatch:
+        origins = self._sets[name].origins
+        rows = tuple(origins[feature.example] for feature in features)
         collated = collate(features, self._pieces)
         return StepBatch(name, self._prepare(collated), rows, collated)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TypeVar
 
@@ -99,19 +99,34 @@ class GroupLoss:
             # heads of the other tasks get no gradient in a step
             self._loss = DistributedDataParallel(self._loss, find_unused_parameters=True)
 
-    def backward(self, task: str, batch: Batch) -> float:
-        """Compute loss and gradients of a whole batch; returns the loss, the same in all processes."""
-        if self._group.size == 1:
+    def backward(self, task: str, batch: Batch, rows: int | None = None) -> float:
+        """Compute loss and gradients of a whole batch; returns the loss, the same in all processes.
+
+        `rows`: how many each process computes at a time; all that it has where left out.
+        """
+        share, mine = self._share(batch)
+        parts = micro_batches(share, rows)
+        if self._group.size == len(parts) == 1:
             loss: Tensor = self._loss(task, batch)
             loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
             return loss.item()  # waits for the device, which has the whole step to do by now
-        share, mine = self._share(batch)
-        terms = label_count(share) if mine else 0
-        total = self._group.sum(terms)
-        loss = self._loss(task, share)
-        # the wrapper takes the mean over processes: undone, and weighted by the labels of each
-        (loss * (terms * self._group.size / max(total, 1))).backward()  # type: ignore[no-untyped-call] # see above
-        return self._group.sum(loss.item() * terms) / max(total, 1)
+        terms = [label_count(part) if mine else 0 for part in parts]
+        total = max(self._group.sum(sum(terms)), 1)
+        losses = []
+        for number, (part, count) in enumerate(zip(parts, terms, strict=True), start=1):
+            with self._summed(last=number == len(parts)):
+                loss = self._loss(task, part)
+                # the wrapper takes the mean over processes: undone, and weighted by the labels of each part
+                (loss * (count * self._group.size / total)).backward()  # type: ignore[no-untyped-call] # see above
+            losses.append(loss.detach())
+        value = sum(loss.item() * count for loss, count in zip(losses, terms, strict=True))
+        return self._group.sum(value) / total
+
+    def _summed(self, *, last: bool) -> AbstractContextManager[None]:
+        """Within it gradients are added up over micro-batches, and with the last one over processes too."""
+        if last or not isinstance(self._loss, DistributedDataParallel):
+            return nullcontext()
+        return self._loss.no_sync()
 
     def _share(self, batch: Batch) -> tuple[Batch, bool]:
         """Every so manieth row; where there are fewer rows than processes, a row that does not count."""
@@ -133,6 +148,16 @@ class _Forward(nn.Module):
     def forward(self, task: str, batch: Batch) -> Tensor:
         with computed_in(self.precision):
             return self.model.loss(task, batch)
+
+
+def micro_batches(batch: Batch, rows: int | None) -> list[Batch]:
+    """The batch in parts of so many rows, as it is padded; whole where there are no more, or None is said."""
+    count = len(next(iter(batch.values())))
+    size = min(rows or count, count)
+    return [
+        {name: tensor[start : start + size] for name, tensor in batch.items()}
+        for start in range(0, count, size)
+    ]
 
 
 def label_count(batch: Batch) -> int:

@@ -30,6 +30,7 @@ from xstilts_trainer.training.checkpoint import (
 from xstilts_trainer.training.feed import Feed, StepBatch
 from xstilts_trainer.training.group import Group
 from xstilts_trainer.training.interrupts import Interrupts
+from xstilts_trainer.training.micro_batches import fitting_rows
 from xstilts_trainer.training.not_finite import problem, save_batch
 from xstilts_trainer.training.optimiser import (
     clip_gradients,
@@ -85,6 +86,7 @@ class Trainer:
         settings: Mapping[str, Any],
         progress: Progress,
         group: Group,
+        probe: bool = False,
     ) -> None:
         """Prepare a run.
 
@@ -100,6 +102,7 @@ class Trainer:
             progress: is told each step.
             group: the processes that train together: each computes its share of every batch, and rank 0 alone scores
                 dev and writes checkpoints.
+            probe: find before the first step how many rows of a batch fit into the device's memory at a time.
         """
         self._model = model
         self._feed = feed
@@ -111,13 +114,16 @@ class Trainer:
         self._settings = dict(settings)
         self._progress = progress
         self._group = group
-        self._loss = group.loss(model, precision_of(hyperparameters))
+        self._probe = probe
+        self._precision = precision_of(hyperparameters)
+        self._loss = group.loss(model, self._precision)
         self._optimiser = make_optimiser(model, hyperparameters)
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
-        self._rows = -(-hyperparameters.batch_size // group.size)  # of a batch in this process
         self._saved = time.monotonic()
         self._metrics: dict[str, float] = {}
         self.steps = hyperparameters.epochs * feed.steps_per_epoch
+        # the rows that each process computes at a time: its whole share, unless they do not fit
+        self.micro_batch = -(-hyperparameters.batch_size // group.size)
         self.state = TrainingState()
 
     @property
@@ -136,7 +142,8 @@ class Trainer:
             SpecError: a batch does not fit into the device's memory.
             KeyboardInterrupt: asked to end; a checkpoint is written.
         """
-        self._resume()
+        if not self._resume() and self._probe:
+            self._find_micro_batch()
         try:
             self._run_epochs(interrupts)
         except KeyboardInterrupt:
@@ -167,8 +174,8 @@ class Trainer:
         seed_torch(self._seed, "step", step, *self._group.purpose)
         set_learning_rate(self._optimiser, learning_rate(self._hyperparameters, step, self.steps))
         self._optimiser.zero_grad()
-        with enough_memory(f"step {step + 1}, task {chosen.task}", self._rows):
-            value = self._loss.backward(chosen.task, chosen.batch)
+        with enough_memory(f"step {step + 1}, task {chosen.task}", self.micro_batch):
+            value = self._loss.backward(chosen.task, chosen.batch, self.micro_batch)
             if not math.isfinite(value):
                 raise self._not_finite("loss", step, value, chosen)
             norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
@@ -233,6 +240,7 @@ class Trainer:
             "settings": self._settings,
             "threads": torch.get_num_threads(),
             "packed": is_packed(self._model.packable),
+            "microBatch": self.micro_batch,
         }
         save_checkpoint(self._folder, Checkpoint(self.state.step, tensors, state))
         self._bring()
@@ -245,14 +253,23 @@ class Trainer:
         except UserError as error:
             self._progress.note(f"what was saved is on this machine alone: {error}")
 
-    def _resume(self) -> None:
+    def _find_micro_batch(self) -> None:
+        whole = self.micro_batch
+        self.micro_batch = fitting_rows(
+            self._model, self._feed.longest(), whole, self._precision, self._group
+        )
+        if self.micro_batch < whole:
+            self._progress.note(f"{self.micro_batch} of {whole} rows of a batch are computed at a time")
+
+    def _resume(self) -> bool:
+        """Take up the last checkpoint; returns whether there is one to be continued."""
         checkpoint = self._checkpoint()
         if checkpoint is not None and checkpoint.state["settings"] != self._settings:
             self._progress.note("the checkpoint is of other versions: training starts anew")
             checkpoint = None
         if checkpoint is None:
             self._drop_unread()
-            return
+            return False
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimiser": {}}
         for name, tensor in checkpoint.tensors.items():
             group, _, rest = name.partition("/")
@@ -260,6 +277,7 @@ class Trainer:
         torch.set_num_threads(checkpoint.state["threads"])  # another number might change bits
         # as would the other form; a checkpoint that names none was padded
         set_packed(self._model.packable, packed=checkpoint.state.get("packed", False))
+        self.micro_batch = checkpoint.state.get("microBatch", self.micro_batch)  # once it was the whole batch
         _set_weights(self._model, groups["model"])
         moments: dict[int, dict[str, Any]] = {
             int(index): dict(values) for index, values in checkpoint.state["optimiser"].items()
@@ -273,6 +291,7 @@ class Trainer:
             checkpoint.step, checkpoint.state["losses"], checkpoint.state["epochs"], groups["best"]
         )
         self._progress.note(f"continuing after step {checkpoint.step} of {self.steps}")
+        return True
 
     def _drop_unread(self) -> None:
         """Drop checkpoints that are not continued: of more steps than the next ones, they would stand before them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from heapq import nlargest
 from math import ceil
 from pathlib import Path
 from typing import Protocol
@@ -110,6 +111,7 @@ class TextFeed:
         batches_of_all = sum(ceil(len(of_language) / batch_size) for of_language in lengths.values())
         self._mixture = Mixture(lengths, batch_size, ceil(batches / batches_of_all), seed, mixing)
         self._corpora = corpora
+        self._batch_size = batch_size
         self._pieces = pieces
         self._corrupt = corrupt
         self._seed = seed
@@ -119,7 +121,15 @@ class TextFeed:
         """A batch, counted from 0."""
         language, indices = self._mixture.batch(number)
         features = [self._corpora[language].features[index] for index in indices]
-        corrupted = self._corrupt(collate(features, self._pieces), self._seed, "masked", number)
+        return self._of(language, features, "masked", number)
+
+    def longest(self) -> Iterator[StepBatch]:
+        """Of each language a batch of its longest texts, the longest first."""
+        for language, corpus in self._corpora.items():
+            yield self._of(language, nlargest(self._batch_size, corpus.features, key=len), "longest")
+
+    def _of(self, language: str, features: Sequence[Feature], *key: int | str) -> StepBatch:
+        corrupted = self._corrupt(collate(features, self._pieces), self._seed, *key)
         return StepBatch(OBJECTIVE, self._prepare(corrupted), (f"text in {language}",), corrupted)
 
 
@@ -149,6 +159,11 @@ class InterleavedFeed:
         if is_text[place]:
             return self._text.batch(epoch * self._text_steps + before)
         return self._tasks.batch(epoch * self._tasks.steps_per_epoch + place - before)
+
+    def longest(self) -> Iterator[StepBatch]:
+        """The longest batches of the tasks and of the text."""
+        yield from self._tasks.longest()
+        yield from self._text.longest()
 
     def _layout_of(self, epoch: int) -> npt.NDArray[np.bool_]:
         """Which steps of an epoch are text."""
