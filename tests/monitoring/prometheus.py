@@ -75,9 +75,9 @@ class Client:
 
 
 class Prometheus(Client):
-    """`prometheus` on a loopback port, with its data in `folder`; it scrapes the port `target` and evaluates `rules`."""
+    """`prometheus` on a loopback port, with its data in `folder`; it scrapes `target`, a host and port, and evaluates `rules`."""
 
-    def __init__(self, folder: Path, target: int, rules: Path) -> None:
+    def __init__(self, folder: Path, target: str, rules: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (port,) = free_ports(1)
         super().__init__(f"http://127.0.0.1:{port}")
@@ -85,7 +85,7 @@ class Prometheus(Client):
         scrape = {
             "job_name": "xstilts",
             "honor_labels": True,
-            "static_configs": [{"targets": [f"127.0.0.1:{target}"], "labels": TARGET}],
+            "static_configs": [{"targets": [target], "labels": TARGET}],
         }
         seconds = f"{SCRAPE_SECONDS}s"
         said = {

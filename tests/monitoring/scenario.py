@@ -67,7 +67,7 @@ def watched(folder: Path, crds: list[Path], alerts: Path, expressions: dict[str,
             plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         settings = {"namespaces": [NAMESPACE, CLOSED], "resyncSeconds": 3}
         operator = Operator(plane, NAMESPACE, _made(folder / "operator"), progress=True, settings=settings)
-        prometheus = Prometheus(folder / "prometheus", operator.metrics, alerts)
+        prometheus = Prometheus(folder / "prometheus", f"127.0.0.1:{operator.metrics}", alerts)
         prometheus.start()
         try:
             seen = asyncio.run(_Scenario(plane, operator, prometheus, expressions).play())

@@ -6,6 +6,7 @@ import pytest
 
 from controlplane.build import TOOLS, build
 from controlplane.cluster import Cluster
+from monitoring import prometheus
 from node import containerd, images, single
 
 
@@ -13,7 +14,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing before the first test, whose time limit is no measure for a compiler."""
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
     if wanted and not session.config.option.collectonly:
-        build(TOOLS["helm"], say=lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
+        for make in (lambda say: build(TOOLS["helm"], say=say), prometheus.program):
+            make(lambda line: print(line, flush=True))  # noqa: T201 - pytest shows it
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,12 @@ class Installation:
         (pod,) = self.get("pods", "-n", SYSTEM, "-l", "app.kubernetes.io/component=operator")["items"]
         return str(pod["metadata"]["name"])
 
+    def metrics_address(self) -> str:
+        """Where the operator's metrics are scraped: the Service's address, which this machine, being the node, reaches."""
+        service = self.get("service", RELEASE, "-n", SYSTEM)["spec"]
+        (port,) = (one["port"] for one in service["ports"] if one["name"] == "metrics")
+        return f"{service['clusterIP']}:{port}"
+
     def remove(self) -> None:
         """Uninstall it and delete all that it had, experiments and what is in their stores too."""
         self.cluster.kubectl("delete", "transferexperiments", "--all", "--all-namespaces", "--wait=false")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import pytest
 import yaml
 
 from chart.rendering import CHART
+from chart.test_dashboards import DASHBOARDS
 from controlplane.api import Api, Object, connect, eventually
 from controlplane.cluster import Cluster
 from controlplane.experiments import Experiments, summary
 from controlplane.recording import recording
+from monitoring.frames import Board, Window
+from monitoring.prometheus import SCRAPE_SECONDS, Prometheus
 from node import place
 from node.installation import RELEASE, SYSTEM, Installation, outputs, put_inputs, store
 from xstilts.stage import Kind
@@ -30,6 +34,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.anyio, pytest.m
 PLAIN, DISTURBED, SMALL = "plain", "disturbed", "small"
 FINISHED_WITHIN_S = 3000
 GPU = "nvidia.com/gpu"
+# What the quickstart has nothing for: a panel -> the metric that is missing for it.
+SILENT = {
+    "Alerts": "ALERTS",
+    "Transfer gap by model size": "xstilts_experiment_model_parameters",  # its models' sizes are in no list
+}
+RUNNING = "xstilts_running_stage_progress_ratio > 0"
 CLUSTERS_OWN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}  # in every namespace
 
 
@@ -59,6 +69,41 @@ def local_outputs(repository: Path) -> dict[str, str]:
     return outputs(repository / ".xstilts" / "default" / "default")
 
 
+@dataclass(frozen=True)
+class Applied:
+    """The quickstart, applied and succeeded: the experiment, and the times between which it went."""
+
+    experiment: Object
+    begin: float
+    end: float
+
+
+@pytest.fixture(scope="module")
+def prometheus(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the operator from before the quickstart is applied."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    server = Prometheus(folder, installed.metrics_address(), CHART / "files" / "alerts.yaml")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def applied(installed: Installation, prometheus: Prometheus, quickstart: Path) -> Applied:
+    put_inputs(quickstart, PLAIN)
+    begin = time.time()
+    installed.cluster.kubectl("apply", "-n", PLAIN, "-f", quickstart)
+
+    async def ended() -> Object:
+        async with connect(installed.cluster.kubeconfig) as api:
+            return await succeeded(installed, api, PLAIN, "quickstart")
+
+    experiment = asyncio.run(ended())
+    print(f"quickstart on the cluster: {time.time() - begin:.0f} s")  # noqa: T201 - for -s
+    time.sleep(3 * SCRAPE_SECONDS)
+    return Applied(experiment, begin, time.time())
+
+
 def stage_keys(installation: Installation, namespace: str) -> dict[str, str]:
     """Of every stage: its key -> its outputs digest, as the status says."""
     stages = installation.get("transferstages", "-n", namespace)["items"]
@@ -76,14 +121,10 @@ def test_helm_test_passes(installed: Installation) -> None:
     assert "Succeeded" in installed.helm("test", RELEASE, "--timeout=5m")
 
 
-async def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
-    installed: Installation, api: Api, quickstart: Path, local_outputs: dict[str, str]
+def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
+    installed: Installation, applied: Applied, local_outputs: dict[str, str]
 ) -> None:
-    put_inputs(quickstart, PLAIN)
-    begun = time.monotonic()
-    installed.cluster.kubectl("apply", "-n", PLAIN, "-f", quickstart)
-    ended = await succeeded(installed, api, PLAIN, "quickstart")
-    print(f"quickstart on the cluster: {time.monotonic() - begun:.0f} s")  # noqa: T201 - for -s
+    ended = applied.experiment
     made = outputs(store(PLAIN) / PLAIN)
     assert made
     assert {key: local_outputs.get(key) for key in made} == made
@@ -93,6 +134,45 @@ async def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
     assert ended["status"]["report"]["state"] == "Written"
     assert (store(PLAIN) / PLAIN / "reports" / "quickstart" / "report.html").is_file()
     assert ended["status"]["results"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_panel_of_a_dashboard_shows_the_run(
+    prometheus: Prometheus, applied: Applied, name: str
+) -> None:
+    running = prometheus.during(RUNNING, applied.begin, applied.end)
+    assert running, prometheus.targets()
+    last = max(at for _, points in running for at, _ in points)
+    end = last if name == "xstilts-stages.json" else applied.end  # it shows what runs, and then nothing does
+    board = Board(DASHBOARDS[name], prometheus, Window(applied.begin, end))
+    silent = set()
+    for panel in board.panels:
+        for target in panel["targets"]:
+            if not board.lines({**panel, "targets": [target]}):
+                silent.add(panel["title"])
+    assert silent == {title for title in SILENT if title in {panel["title"] for panel in board.panels}}
+    for metric in (SILENT[title] for title in silent):
+        assert not prometheus.at(metric, end), metric
+
+
+def test_the_scores_that_are_scraped_are_those_of_the_status(
+    prometheus: Prometheus, applied: Applied
+) -> None:
+    scraped = {
+        (series["model"], series["intermediate"], series["target"]): value
+        for series, value in prometheus.at("xstilts_experiment_score", applied.end)
+    }
+    told = {
+        (one["model"], one["intermediate"], one["target"]): pytest.approx(float(one["score"]))
+        for one in applied.experiment["status"]["results"]
+    }
+    assert told
+    assert scraped == told
+
+
+def test_no_alert_fires_while_all_is_well(prometheus: Prometheus, applied: Applied) -> None:
+    assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
+    assert prometheus.during('ALERTS{alertstate="firing"}', applied.begin, applied.end) == []
 
 
 async def test_neither_a_killed_operator_nor_an_evicted_pod_changes_a_byte(
