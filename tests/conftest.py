@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NO_SLICES = "real data slices are not here"
+NO_GPU = "needs a GPU"
 
 _skipped: list[str] = []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember what was skipped for another reason than that the slices are absent."""
-    if report.skipped and not hasattr(report, "wasxfail") and NO_SLICES not in str(report.longrepr):
+    """Remember what was skipped for another reason than that the slices or a GPU are absent."""
+    absent = any(reason in str(report.longrepr) for reason in (NO_SLICES, NO_GPU))
+    if report.skipped and not hasattr(report, "wasxfail") and not absent:
         _skipped.append(report.nodeid)
 
 

@@ -134,14 +134,12 @@ def test_checkpoints_survive_a_failure_and_go_with_the_artifact(store, stage):
 
 @pytest.mark.parametrize("copies", ["both", "here", "kept"])
 def test_checkpoints_that_nobody_needs_stay_for_a_day_after_the_last_write(place, stage, copies):
-    if copies == "kept" and place.root.startswith("/"):
-        pytest.skip("a folder has one copy")
     store = place.store()
     folder = store.checkpoint_dir(stage.key)
     (folder / "1.json").write_text("state")
     if copies != "here":
         store.keep_checkpoints(stage.key)
-    if copies == "kept":
+    if copies == "kept" and not place.root.startswith("/"):  # a folder has one copy
         shutil.rmtree(folder)
     now = datetime.now(UTC)
     assert store.unneeded([], [], now + timedelta(hours=23)) == []
