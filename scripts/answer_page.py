@@ -84,7 +84,7 @@ What does a model's depth do to the robustness of zero-shot cross-lingual NLI af
 [e5-depth-xnli.yaml](../../examples/e5-depth-xnli.yaml) takes one public model with all of its layers and with the first half of them,
 real slices of the real data sets, and seeds enough for an interval. The contrasts, their correction and the measures stand in that
 file, and were fixed before the run. How many rows are trained on and the learning rate of XNLI were fixed after the first trainings had
-shown, on English dev, that fewer or smaller steps learn nothing; nothing had been evaluated then. How long it took stands in
+shown, on English dev, how little the steps before taught; nothing had been evaluated then. How long it took stands in
 [Measurements](../measurements.md); what an interval covers, in [Statistics](statistics.md).
 
 ## The answer
