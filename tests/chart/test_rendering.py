@@ -145,8 +145,13 @@ def test_other_settings_start_the_operator_anew(rendered: Callable[[str], list[O
 
 def test_pods_know_who_and_where_they_are(manifests: list[Object]) -> None:
     (container,) = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
-    fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
+    fields = {
+        one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"]
+        for one in container["env"]
+        if "valueFrom" in one
+    }
     assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+    assert [one["name"] for one in container["env"] if "value" in one] == ["XSTILTS_LEASE"]
 
 
 def test_images_are_named_by_digest_or_else_by_tag(rendered: Callable[[str], list[Object]]) -> None:
