@@ -56,6 +56,11 @@ def times_peer(name: str, value: float, unit: str, peer: float | None, goal: flo
     )
 
 
+def beside(name: str, value: float, unit: str, peer: float, note: str = "") -> Figure:
+    """A figure beside a peer's, without a goal."""
+    return Figure(name, _round(value), unit, peer=_round(peer), ratio=_round(value / peer), note=note)
+
+
 def plain(name: str, value: float, unit: str, note: str = "") -> Figure:
     """A figure without a goal: a peer's, or one that explains another."""
     return Figure(name, _round(value), unit, note=note)

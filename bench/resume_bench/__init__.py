@@ -1,0 +1,1 @@
+"""Ending a training and going on with it, beside transformers' Trainer."""
