@@ -1,6 +1,7 @@
 """Write docs/explanation/e5-depth.md, the answer of examples/e5-depth-xnli.yaml, from the files of its report.
 
     .venv/bin/python scripts/answer_page.py results/e5-depth-xnli      # copy the report's files and write the page
+    .venv/bin/python scripts/answer_page.py                            # write the page from the copied files
     .venv/bin/python scripts/answer_page.py --check                    # say if the page differs from the copied files
 
 Every number of the page, and every word that a number decides, is the report's own: `answer.md`, blocks of `tables.md`, figures.
@@ -34,11 +35,16 @@ SHOWN: Final = {
 
 
 def copy(report: Path) -> None:
-    """Put what the page needs of a report's folder beside it, in place of what is there."""
+    """Put what the page needs of a report's folder beside it, in place of what is there.
+
+    All of it is read before anything is removed: the folder may be the very one that is replaced, or lack a file.
+    """
+    paths = [*(report / name for name in COPIED), *report.glob(FIGURES)]
+    contents = {path.name: path.read_bytes() for path in paths}
     shutil.rmtree(FILES, ignore_errors=True)
     FILES.mkdir(parents=True)
-    for path in [*(report / name for name in COPIED), *report.glob(FIGURES)]:
-        shutil.copyfile(path, FILES / path.name)
+    for name, content in contents.items():
+        (FILES / name).write_bytes(content)
 
 
 def page() -> str:
@@ -64,11 +70,19 @@ def _pictures() -> str:
 
 
 def main(*arguments: str) -> int:
-    """Write the page, or with --check compare it; the exit status."""
-    check = "--check" in arguments
-    if not check:
-        copy(Path(*arguments))
-    if differing(FOLDER, {PAGE: page()}, check=check) and check:
+    """Write the page, of another report where one is named, or with --check compare it; the exit status."""
+    if len(arguments) > 1:
+        print("scripts/answer_page.py takes one argument at most: the folder of a report, or --check")
+        return 2
+    check = arguments == ("--check",)
+    try:
+        if arguments and not check:
+            copy(Path(*arguments))
+        text = page()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        print(f"{error.filename} must be a file of the report, is not there; nothing was changed")
+        return 1
+    if differing(FOLDER, {PAGE: text}, check=check) and check:
         print(
             f"docs/explanation/{PAGE} must be what scripts/answer_page.py makes of docs/explanation/e5-depth/; run it"
         )

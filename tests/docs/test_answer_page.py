@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -15,6 +16,7 @@ from xstilts.spec import Experiment, load_experiment
 from xstilts.spec.fields import BASELINE
 
 Cell = tuple[str, str, str]  # target, model, intermediate
+FILES, PAGE = "docs/explanation/e5-depth", "docs/explanation/e5-depth.md"
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +104,91 @@ def test_every_picture_of_the_page_is_there(page: str, repository: Path) -> None
     pictures = {path.name for path in folder.glob("*.svg")}
     assert pictures
     assert {name for name in pictures if f"](e5-depth/{name})" in page} == pictures
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Path:
+    """The script, the page and its files in a place where they may be changed."""
+    root = tmp_path / "checkout"
+    shutil.copytree(repository / FILES, root / FILES)
+    for name in (PAGE, "scripts/answer_page.py", "scripts/made_files.py"):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(repository / name, root / name)
+    return root
+
+
+@pytest.fixture
+def report(repository: Path, tmp_path: Path) -> Path:
+    """Another report: one of its figures is another one, and it has a file that the page does not need."""
+    folder = tmp_path / "report"
+    shutil.copytree(repository / FILES, folder)
+    (folder / "figure-seeds-xnli.svg").rename(folder / "figure-seeds-other.svg")
+    (folder / "primary.parquet").touch()
+    return folder
+
+
+def run(checkout: Path, *arguments: str | Path) -> tuple[int, str]:
+    """The script's exit status and what it says."""
+    done = subprocess.run(
+        [sys.executable, "scripts/answer_page.py", *arguments],
+        cwd=checkout,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def contents(checkout: Path) -> dict[str, bytes]:
+    """The page and its files."""
+    paths = [checkout / PAGE, *(checkout / FILES).iterdir()]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("arguments", [(), (FILES,)])
+def test_the_page_is_made_again_of_the_files_that_are_there(
+    checkout: Path, arguments: tuple[str, ...]
+) -> None:
+    before = contents(checkout)
+    (checkout / PAGE).write_text("another page", encoding="utf-8")
+    assert run(checkout, *arguments) == (0, "")
+    assert contents(checkout) == before
+
+
+def test_another_report_takes_the_place_of_the_files(checkout: Path, report: Path) -> None:
+    before = contents(checkout)
+    assert run(checkout, report) == (0, "")
+    after = contents(checkout)
+    assert after.keys() ^ before.keys() == {"figure-seeds-xnli.svg", "figure-seeds-other.svg"}
+    assert b"](e5-depth/figure-seeds-other.svg)" in after["e5-depth.md"]
+
+
+@pytest.mark.parametrize("name", ["answer.md", "tables.md", "results.csv", "report.html"])
+def test_of_a_report_that_lacks_a_file_nothing_is_taken(checkout: Path, report: Path, name: str) -> None:
+    before = contents(checkout)
+    (report / name).unlink()
+    said = f"{report / name} must be a file of the report, is not there; nothing was changed\n"
+    assert run(checkout, report) == (1, said)
+    assert contents(checkout) == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_page_whose_files_are_gone_is_not_made(checkout: Path, arguments: tuple[str, ...]) -> None:
+    (checkout / FILES / "tables.md").unlink()
+    before = contents(checkout)
+    code, said = run(checkout, *arguments)
+    assert code == 1
+    assert said.endswith("tables.md must be a file of the report, is not there; nothing was changed\n")
+    assert contents(checkout) == before
+
+
+def test_a_check_changes_nothing(checkout: Path, report: Path) -> None:
+    (checkout / PAGE).write_text("another page", encoding="utf-8")
+    before = contents(checkout)
+    code, said = run(checkout, "--check")
+    assert (code, said.endswith("; run it\n")) == (1, True)
+    for arguments in (("--check", report), (report, "--check"), (report, report)):
+        code, said = run(checkout, *arguments)
+        assert (code, said.count("\n")) == (2, 1)
+        assert "takes one argument at most" in said
+    assert contents(checkout) == before
