@@ -12,6 +12,7 @@ from xstilts.local.place import LocalPlace
 from xstilts.local.record import RunRecord
 from xstilts.plan import Plan, plan
 from xstilts.results import Results, gather
+from xstilts.results.primary import PrimaryRow, primary
 from xstilts.spec import Experiment, load_experiment
 from xstilts.store import Store, store_root
 
@@ -31,6 +32,11 @@ class Loaded:
     results: Results
     place: str
     store: Store | None
+
+    @property
+    def primary(self) -> list[PrimaryRow]:
+        """The rows of the primary answer; none without a store, which alone holds what they are computed from."""
+        return primary(self.results, self.experiment.spec.analysis) if self.store is not None else []
 
 
 def of_file(file: Path, *, store: str | None = None, namespace: str | None = None) -> Loaded:

@@ -29,7 +29,6 @@ from xstilts.loading import Loaded
 from xstilts.plan.show import to_json as plan_to_json
 from xstilts.results import summary_table
 from xstilts.results.pivot import pivot_tables
-from xstilts.results.primary import primary
 from xstilts.results.primary_table import primary_table
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
 from xstilts.stage import Kind
@@ -90,11 +89,10 @@ def export(
 
 
 def _files(loaded: Loaded) -> Iterator[tuple[str, str]]:
-    experiment, found = loaded.experiment, loaded.results
+    experiment, found, answer = loaded.experiment, loaded.results, loaded.primary
     document = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
     yield "experiment.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     yield "plan.json", json.dumps(plan_to_json(loaded.plan), indent=1) + "\n"
-    answer = primary(found, experiment.spec.analysis) if loaded.store is not None else []
     yield "scores.csv", to_csv(found)
     yield "results.json", to_json(found, answer)
     tables = [summary_table(found), *pivot_tables(found)]

@@ -25,7 +25,7 @@ from xstilts.loading import Loaded
 from xstilts.results import summary_table
 from xstilts.results.intervals import interval_table
 from xstilts.results.pivot import pivot_tables
-from xstilts.results.primary import PrimaryRow, primary
+from xstilts.results.primary import PrimaryRow
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rates_table import rates_table
 from xstilts.results.table import Table
@@ -75,8 +75,7 @@ def results(
       xstilts results experiment.yaml -o csv > scores.csv
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
-    found, analysis = loaded.results, loaded.experiment.spec.analysis
-    answer = primary(found, analysis) if loaded.store is not None else []
+    found, answer = loaded.results, loaded.primary
     if rates and not found.rates:
         typer.echo(_no_rates(loaded), err=True)
     if rates:
@@ -86,7 +85,7 @@ def results(
     else:
         tables = [
             interval_table(found) if ci else summary_table(found),
-            *([primary_table(answer, found, analysis)] if answer else []),
+            *([primary_table(answer, found, loaded.experiment.spec.analysis)] if answer else []),
         ]
     _print(output, tables, loaded, answer, rates=rates)
 
