@@ -24,7 +24,15 @@ SPEC: Object = {
 
 
 @pytest.fixture
-def spec(tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Iterator[Object]:
+def reads() -> list[str]:
+    """The paths that the cluster was asked for, in order."""
+    return []
+
+
+@pytest.fixture
+def spec(
+    tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> Iterator[Object]:
     """The spec of the experiment `mine` on the cluster of the current context, as it stands."""
     there = {
         "apiVersion": "xstilts.dev/v1alpha1",
@@ -35,6 +43,7 @@ def spec(tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            reads.append(self.path)
             self.answer(there if self.path == f"{COLLECTION}/mine" else {"items": []})
 
         def do_PUT(self) -> None:
@@ -89,6 +98,11 @@ def test_a_file_is_unchanged_whatever_commands_have_set(invoke: Invoke, spec: Ob
     done = invoke("submit", write(), "--yes")
     assert (done.exit_code, done.stdout) == (0, "mine (cluster test, namespace team): unchanged\n")
     assert done.stderr.splitlines() == [SUSPENDED]
+
+
+def test_what_is_there_is_read_once(invoke: Invoke, spec: Object, reads: list[str]) -> None:
+    assert invoke("submit", write(), "--yes").exit_code == 0
+    assert reads.count(f"{COLLECTION}/mine") == 1
 
 
 def test_an_edit_keeps_what_commands_have_set(invoke: Invoke, spec: Object) -> None:

@@ -22,7 +22,7 @@ from xstilts.cli.output import Output, OutputOption, print_json, say
 from xstilts.cli.places import ContextOption, KubeconfigOption, NamespaceOption, Where
 from xstilts.cli.plugin import is_plugin, program_name
 from xstilts.cluster.client import NotFoundError, Object
-from xstilts.cluster.place import ClusterPlace
+from xstilts.cluster.place import ClusterPlace, edited_spec, experiment_of
 from xstilts.errors import EXIT_FAILED, Problem, UserError
 from xstilts.estimate import Estimate, estimate
 from xstilts.estimate.show import remarks, summary
@@ -30,7 +30,7 @@ from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.show import unpinned_warning
-from xstilts.spec import Experiment, load_experiment, read_experiment
+from xstilts.spec import Experiment, load_experiment
 from xstilts.spec.document import parse_document
 from xstilts.spec.reading import read_text
 from xstilts.stage import Kind
@@ -72,8 +72,9 @@ def submit(
     planned = plan_experiment(experiment)
     place = Where(True, namespace, context, kubeconfig).on_cluster(experiment.metadata.namespace)
     manifest = _manifest(file, place.namespace)
-    edited = place.edited(manifest)
-    action = _checked(place, manifest, edited, edit=edit)
+    there = _there(place, experiment.metadata.name, edit=edit)
+    edited = edited_spec(there, manifest) if there else manifest["spec"]
+    action = _checked(place, manifest, there, edited, edit=edit)
     found = on_cluster(planned, experiment.spec.store.name, place, store)
     new = _new(planned, frozenset(found.cached))
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)
@@ -100,22 +101,29 @@ def _manifest(file: Path, namespace: str) -> Object:
     return {**value, "metadata": {**value["metadata"], "namespace": namespace}}
 
 
-def _checked(place: ClusterPlace, manifest: Object, edited: Object, *, edit: bool) -> str:
-    """What submitting will have done; the cluster has checked it. `edited` is the spec that there will be."""
-    name = manifest["metadata"]["name"]
+def _there(place: ClusterPlace, name: str, *, edit: bool) -> Object | None:
+    """The TransferExperiment of that name; None where there is none, unless it is to be edited."""
     try:
-        place.get(name)
+        return place.get(name)
     except NotFoundError:
         if edit:
             raise
+        return None
+
+
+def _checked(
+    place: ClusterPlace, manifest: Object, there: Object | None, edited: Object, *, edit: bool
+) -> str:
+    """What submitting will have done; the cluster has checked it. `edited` is the spec that there will be."""
+    if there is None:
         place.create(manifest, dry_run=True)
         return "created"
-    if not edit:
-        if place.spec(name).spec == read_experiment({**manifest, "spec": edited}).spec:
-            return "unchanged"
-        problem = f"must be a new name in {place.words}, or come with --edit: an experiment of this name is there and is another"
-        raise UserError(Problem(f"metadata.name {name}", problem))
-    return "changed" if place.replace_spec(manifest, dry_run=True) else "unchanged"
+    if edit:
+        return "changed" if place.replace_spec(manifest, dry_run=True) else "unchanged"
+    if experiment_of(there).spec == experiment_of({**there, "spec": edited}).spec:
+        return "unchanged"
+    problem = f"must be a new name in {place.words}, or come with --edit: an experiment of this name is there and is another"
+    raise UserError(Problem(f"metadata.name {there['metadata']['name']}", problem))
 
 
 def _new(planned: Plan, finished: frozenset[str]) -> dict[str, int]:

@@ -136,14 +136,7 @@ class ClusterPlace:
         obj = self.get(name)
         if ((obj.get("status") or {}).get("plan") or {}).get("name"):
             return self.accepted(name).plan
-        return plan(self.spec(name), f"{UNPINNED}{obj['metadata']['uid']}")
-
-    def spec(self, name: str) -> Experiment:
-        """An experiment as it stands now."""
-        obj = self.get(name)
-        written = {key: obj[key] for key in ("apiVersion", "kind", "spec")}
-        metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
-        return read_experiment(written | {"metadata": metadata})
+        return plan(experiment_of(obj), f"{UNPINNED}{obj['metadata']['uid']}")
 
     def finished(self, store: str) -> tuple[dict[str, tuple[float, int] | None], frozenset[str]]:
         """The stages of a store (its name) that this namespace has run or found, by key; and those whose weights were dropped.
@@ -175,18 +168,8 @@ class ClusterPlace:
         except NotFoundError as error:
             raise self._not_found("", error) from None
 
-    def edited(self, manifest: Object) -> Object:
-        """The spec that `replace_spec` gives an experiment; the manifest's own where none of its name is there."""
-        try:
-            return _edited(self.get(manifest["metadata"]["name"]), manifest)
-        except NotFoundError:
-            spec: Object = manifest["spec"]
-            return spec
-
     def replace_spec(self, manifest: Object, *, dry_run: bool = False) -> bool:
-        """Give an experiment another spec; False where it is that one already.
-
-        What commands have set of it stays where the manifest does not name it: else an edit would resume what is suspended.
+        """Give an experiment the spec that `edited_spec` makes of a manifest; False where it is that one already.
 
         Raises:
             SpecError: the API server refuses it: what has begun is frozen.
@@ -194,7 +177,7 @@ class ClusterPlace:
         """
         there = self.get(manifest["metadata"]["name"])
         path = paths.experiments(self.namespace, manifest["metadata"]["name"])
-        body = {**there, "spec": _edited(there, manifest)}
+        body = {**there, "spec": edited_spec(there, manifest)}
         after = self.client.call("PUT", path, body, query=_dry(dry_run))
         return bool(after["spec"] != there["spec"])
 
@@ -299,7 +282,22 @@ class ClusterPlace:
         )
 
 
-def _edited(there: Object, manifest: Object) -> Object:
+def experiment_of(obj: Object) -> Experiment:
+    """A TransferExperiment as it stands, as an experiment.
+
+    Raises:
+        SpecError: it is none that can run.
+    """
+    written = {key: obj[key] for key in ("apiVersion", "kind", "spec")}
+    metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
+    return read_experiment(written | {"metadata": metadata})
+
+
+def edited_spec(there: Object, manifest: Object) -> Object:
+    """The spec that a manifest makes of that of the TransferExperiment that is there.
+
+    What commands have set of it stays where the manifest does not name it: else an edit would resume what is suspended.
+    """
     kept = {field: there["spec"][field] for field in SET_BY_COMMANDS if field in there["spec"]}
     return {**kept, **manifest["spec"]}
 
