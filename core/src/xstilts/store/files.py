@@ -51,12 +51,17 @@ def content(folder: Path, *, links: bool) -> dict[str, Path]:
 
 def last_write(folder: Path) -> datetime:
     """When something was last written in a folder: the time of itself, or of a file in it."""
-    paths = [folder, *(Path(here) / name for here, _, names in os.walk(folder) for name in names)]
     newest = 0.0
-    for path in paths:
+    for path in (folder, *files_below(folder)):
         with suppress(FileNotFoundError):  # it goes just now
             newest = max(newest, path.lstat().st_mtime)
     return datetime.fromtimestamp(newest, UTC)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in the folders below it, as far as they can be listed; of links those that lead to no folder."""
+    for here, _, names in os.walk(folder):
+        yield from (Path(here) / name for name in names)
 
 
 def _walk(root: Path) -> Iterator[Path]:

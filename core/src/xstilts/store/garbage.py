@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Final, Literal
 
 from xstilts.store import layout
 from xstilts.store.backend import Backend
+from xstilts.store.files import files_below
 from xstilts.store.locks import is_held
 from xstilts.store.manifest import read_manifest
 
@@ -108,10 +108,5 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for here, _, names in os.walk(folder):
-        yield from (Path(here) / name for name in names)
-
-
 def _local_size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in _files(folder))
+    return sum(path.lstat().st_size for path in files_below(folder))
