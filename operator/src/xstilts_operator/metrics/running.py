@@ -14,8 +14,8 @@ from typing import Final
 
 from xstilts_operator.actions import Object
 from xstilts_operator.metrics.family import Family, Labels, kind_of, name_of
-from xstilts_operator.tolerant import count, integer, mapping, text
-from xstilts_operator.views import StageState
+from xstilts_operator.tolerant import mapping, text
+from xstilts_operator.views import StageState, view_stage
 
 _SEED: Final = re.compile(r", seed [^,]*$")
 _TITLE_LENGTH: Final = 253
@@ -66,15 +66,8 @@ def _labels(stage: Object) -> Labels:
 
 def _add(told: _Told, stage: Object) -> None:
     told.stages += 1
-    status = mapping(stage, "status")
-    progress = mapping(status, "progress")
-    if count(progress.get("attempt")) != count(mapping(status, "attempt").get("number")):
-        return  # of an attempt that is over
-    percent, remaining = (
-        integer(progress.get("percent")),
-        integer(progress.get("estimatedRemainingSeconds")),
-    )
-    if percent is not None and percent <= 100:
+    percent, remaining = view_stage(stage).progress
+    if percent is not None:
         told.percents.append(percent)
     if remaining is not None:
         told.remaining.append(remaining)
