@@ -7,25 +7,24 @@ disk; going on is the time from nothing to the end of the next step: model and d
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from bench.operator_bench.figure import Figure, as_json, as_table, at_most, beside, plain
+from bench.operator_bench.figure import Figure, at_most, beside, plain
+from bench.trainer_bench.measuring import command, measure
 from bench.trainer_bench.sides import Ours, Theirs, settings
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl
-from transformers.utils import logging as transformers_logging
 
 from xstilts_trainer.progress import Progress
 from xstilts_trainer.training.interrupts import Interrupts, deferred_interrupts
@@ -137,16 +136,8 @@ def _bytes(folder: Path) -> int:
 def figures(runs: int, steps: int) -> list[Figure]:
     """Measure, both sides in turn in every run."""
     own, default, _ = settings()
-    sides: dict[str, Callable[[int], Resumed]] = {
-        own.name: lambda seed: ours(own, steps, seed),
-        default.name: lambda seed: theirs(default, steps, seed),
-    }
-    found: dict[str, list[Resumed]] = {name: [] for name in sides}
-    for seed in range(1, runs + 1):
-        for name, resumed in sides.items():
-            found[name].append(resumed(seed))
-            print(f"run {seed}: {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-    return list(_figures(*found.values()))
+    sides = {own.name: partial(ours, own, steps), default.name: partial(theirs, default, steps)}
+    return list(_figures(*measure(sides, runs).values()))
 
 
 def _figures(mine: list[Resumed], peers: list[Resumed]) -> Iterator[Figure]:
@@ -169,18 +160,7 @@ def _figures(mine: list[Resumed], peers: list[Resumed]) -> Iterator[Figure]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=10, help="of the undisturbed run, two at least")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    transformers_logging.set_verbosity_error()
-    measured = figures(options.runs, options.steps)
-    print(as_json(measured) if options.json else as_table(measured))
+    command(__doc__, figures, runs=3, steps=10, of_steps="of the undisturbed run, two at least")
 
 
 if __name__ == "__main__":

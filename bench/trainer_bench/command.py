@@ -7,47 +7,38 @@ pool of batches for both samplers; a token is useful where it is no padding. Mod
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 
 import torch
-from bench.operator_bench.figure import Figure, as_json, as_table, plain, times_peer
-from bench.trainer_bench.sides import settings
+from bench.operator_bench.figure import Figure, plain, times_peer
+from bench.trainer_bench.measuring import command, measure
+from bench.trainer_bench.sides import Ours, Theirs, settings
 from torch import Tensor
-from transformers.utils import logging as transformers_logging
 
 TIMES_DEFAULT, TIMES_GROUPED = 2.5, 1.4
-WARM_UP = 3  # steps of a first run that is not counted
+WARM_UP = 3  # steps of each setting's first run, which is not counted
 
 
-def measured(
-    run: Callable[[int, int], tuple[int, float]], steps: int, seeds: Iterator[int]
-) -> Iterator[float]:
-    """Useful tokens a second, run by run."""
-    run(min(WARM_UP, steps), 0)
-    for seed in seeds:
-        tokens, seconds = run(steps, seed)
-        yield tokens / seconds
+def speed(setting: Ours | Theirs, steps: int, seed: int) -> float:
+    """Useful tokens a second of a run."""
+    tokens, seconds = setting.run(steps, seed)
+    return tokens / seconds
 
 
 def figures(runs: int, steps: int) -> list[Figure]:
-    """Measure, each setting in turn in every run."""
-    chosen = settings()
-    rates: dict[str, list[float]] = {one.name: [] for one in chosen}
-    series = [(one.name, measured(one.run, steps, iter(range(1, runs + 1)))) for one in chosen]
-    for run in range(runs):
-        for name, of_setting in series:
-            rates[name].append(next(of_setting))
-            print(f"run {run + 1}: {name}: {rates[name][-1]:.0f} tokens/s", file=sys.stderr, flush=True)
+    """Measure, each setting in turn in every run, once all of them are warm."""
+    chosen, unit = settings(), "tokens/s"
+    for one in chosen:
+        one.run(min(WARM_UP, steps), 0)
+    sides = {one.name: partial(speed, one, steps) for one in chosen}
+    rates = measure(sides, runs, lambda rate: f"{rate:.0f} {unit}")
     ours, default, grouped = (median(rates[one.name]) for one in chosen)
     spread = "runs: " + "; ".join(
         f"{name} {', '.join(f'{rate:.0f}' for rate in of_setting)}" for name, of_setting in rates.items()
     )
-    unit = "tokens/s"
     return [
         times_peer("training, beside transformers' Trainer", ours, unit, default, TIMES_DEFAULT, spread),
         times_peer("training, beside it grouped by length", ours, unit, grouped, TIMES_GROUPED),
@@ -74,18 +65,7 @@ def sgemm() -> Iterator[Figure]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=50, help="of a run")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    transformers_logging.set_verbosity_error()
-    measured_figures = figures(options.runs, options.steps)
-    print(as_json(measured_figures) if options.json else as_table(measured_figures))
+    command(__doc__, figures, runs=5, steps=50, of_steps="of a run")
 
 
 if __name__ == "__main__":
