@@ -62,6 +62,22 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def assert_as_made() -> Callable[[str], None]:
+    """Asserts that the files which a script of scripts/ makes are as it makes them now."""
+
+    def check(script: str) -> None:
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / "scripts" / script, "--check"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data slices (XSTILTS_DATA, else ../shared/data beside the checkout)."""
     folder = Path(os.environ.get("XSTILTS_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
@@ -55,14 +56,8 @@ def number(cell: str) -> float:
     return float(cell.split(maxsplit=1)[0])
 
 
-def test_the_page_is_what_the_script_makes(repository: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, repository / "scripts" / "answer_page.py", "--check"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_page_is_what_the_script_makes(assert_as_made: Callable[[str], None]) -> None:
+    assert_as_made("answer_page.py")
 
 
 def test_every_cell_of_the_experiment_was_run(
