@@ -1,4 +1,7 @@
-"""A folder of data files, `<split>.<language>.{jsonl,parquet,csv,tsv}`, as examples: every row checked, none dropped."""
+"""A folder of data files as examples: every row checked, none dropped.
+
+A file is called `<split>.<language>` and one of `xstilts.plan.rows.SUFFIXES`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Files of rows: JSON lines, parquet, CSV and TSV, each row as a mapping, each fault with its row.
 
-Rows are counted from 1; a header is not counted. A byte order mark at the start is left out.
+Rows are counted from 1; a header is not counted. A byte order mark at the start is left out. What a file holds of each
+of `xstilts.plan.rows.SUFFIXES`:
 
 - `.jsonl`: one JSON object a line.
 - `.parquet`: a table; a column of class numbers (datasets' ClassLabel) holds integers.
@@ -35,7 +36,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Values | str]
     """The rows of a file in order: a mapping for each, or a sentence that says why the row cannot be read.
 
     Args:
-        path: a file with one of the suffixes above.
+        path: a file with one of those suffixes.
         columns: the columns of a TSV that comes without a header (CCG); a first line that spells just these is one.
 
     Raises:
