@@ -18,6 +18,7 @@ MERGE: Final = "application/merge-patch+json"
 _OBJECT: Final = re.compile(r'^Invalid value: "object": ')  # says nothing: the field stands before it
 _CONNECT_SECONDS: Final = 10
 _READ_SECONDS: Final = 60
+_WAITS: Final = 5  # in which a busy server may ask us to come again
 
 
 class NotFoundError(UserError):
@@ -64,7 +65,7 @@ class Client:
             ) from None
         file = kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
         settings = client.Configuration()
-        settings.retries = False
+        settings.retries = _when_asked_to_wait()
         inside = not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
         try:
             if inside and not any(Path(one).exists() for one in file.split(os.pathsep)):
@@ -219,6 +220,26 @@ class Client:
         if code in {400, 422}:
             raise SpecError(*(problems or [Problem("", said)]))
         raise UnavailableError(Problem(f"cluster {self.context}", f"must be well, answered {code}: {said}"))
+
+
+def _when_asked_to_wait() -> Any:
+    """What urllib3 sends again: what was answered 429 (or 503 with a Retry-After), after the time that Retry-After names.
+
+    The server has done nothing of such a request, whatever its method: it is busy, or it has just learnt of a CRD and
+    makes its storage ready, as after an install or an upgrade.
+    """
+    import urllib3  # noqa: PLC0415 - kubernetes brings it
+
+    return urllib3.Retry(
+        _WAITS,
+        connect=0,
+        read=0,
+        redirect=0,
+        other=0,
+        status_forcelist=(429,),
+        allowed_methods=None,
+        raise_on_status=False,
+    )
 
 
 def _own_namespace() -> str:
