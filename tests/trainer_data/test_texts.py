@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from xstilts.catalogue import CATALOGUE
@@ -166,6 +166,7 @@ def test_more_words_than_sentinels_are_read_in_windows(pieces):
 
 
 @settings(deadline=None)
+@example([2, 14, 14], 29)  # of two that are equal one is cut
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 90))
 def test_the_longest_texts_are_cut(lengths, room):
     kept = cut_longest(lengths, room)
@@ -173,8 +174,7 @@ def test_the_longest_texts_are_cut(lengths, room):
     cut = [now for now, before in zip(kept, lengths, strict=True) if now < before]
     assert all(now <= before for now, before in zip(kept, lengths, strict=True))
     if cut:
-        assert max(cut) - min(cut) <= 1
-        assert all(now <= max(cut) for now in kept)
+        assert max(kept) - min(cut) <= 1
 
 
 def test_answers_are_padded_by_themselves(pieces):
