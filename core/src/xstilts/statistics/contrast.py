@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
-from scipy.stats import norm, t
 
 from xstilts.statistics.sample import Floats, Sample
 
@@ -146,11 +145,17 @@ def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
 
 
 def _quantile(probability: float, degrees: float) -> float:
-    return float(norm.ppf(probability) if degrees == inf else t.ppf(probability, degrees))
+    """Of Student's t, or of the normal distribution, which it is with infinitely many degrees of freedom."""
+    from scipy.special import ndtri, stdtrit  # noqa: PLC0415 - takes a while, and most commands do without
+
+    return float(ndtri(probability) if degrees == inf else stdtrit(degrees, probability))
 
 
 def _p_value(estimate: float, error: float, degrees: float) -> float:
+    """Two-sided, by the same distribution."""
+    from scipy.special import ndtr, stdtr  # noqa: PLC0415 - as above
+
     if error == 0:
         return 1.0 if estimate == 0 else 0.0
     ratio = abs(estimate) / error
-    return float(2 * (norm.sf(ratio) if degrees == inf else t.sf(ratio, degrees)))
+    return float(2 * (ndtr(-ratio) if degrees == inf else stdtr(degrees, -ratio)))
