@@ -17,12 +17,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 Object = dict[str, Any]
 ASK = """
-import json, pathlib, ssl, socket, sys, urllib.request
+import json, pathlib, ssl, socket, sys, time, urllib.request
 account = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 context = ssl.create_default_context(cafile=account / "ca.crt")
 said = {"version": json.load(urllib.request.urlopen("https://kubernetes.default.svc/version", context=context))["gitVersion"]}
 said["api"] = socket.gethostbyname("kubernetes.default.svc.cluster.local")
-said["peer"] = socket.create_connection(("peer.%s.svc" % sys.argv[1], 80), timeout=20).recv(5).decode()
+end = time.monotonic() + 60
+while "peer" not in said:
+    try:
+        said["peer"] = socket.create_connection(("peer.%s.svc" % sys.argv[1], 80), timeout=20).recv(5).decode()
+    except OSError:  # a Service is there before its rules are in the kernel
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.5)
 print(json.dumps(said))
 """
 SERVE = """
