@@ -75,11 +75,13 @@ lint: setup ## formatting, style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every core takes a file of tests at a time, and has the servers and models that files share once.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
 test-fast: setup ## the unit tests
-	$(BIN)/pytest -m "not slow and not cluster"
+	$(PYTEST) -m "not slow and not cluster"
 
 test: setup lint ## every check and test
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-cluster: cluster-images ## the tests on that node: images, chart, the quickstart as it stands, interruptions
 	$(BIN)/pytest -m cluster

@@ -21,6 +21,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NO_SLICES = "real data slices are not here"
 NO_GPU = "needs a GPU"
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core each: threads of several would wait for each other's cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _skipped: list[str] = []
 
 
