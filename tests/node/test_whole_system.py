@@ -34,9 +34,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.anyio, pytest.m
 PLAIN, DISTURBED, SMALL = "plain", "disturbed", "small"
 FINISHED_WITHIN_S = 3000
 GPU = "nvidia.com/gpu"
-# What the quickstart has nothing for: a panel -> the metric that is missing for it.
+# What the quickstart has nothing for at its end: a panel -> the metric that is missing for it.
 SILENT = {
     "Alerts": "ALERTS",
+    "Progress and cost": "xstilts_experiment_remaining_seconds",  # of what has ended
     "Transfer gap by model size": "xstilts_experiment_model_parameters",  # its models' sizes are in no list
 }
 RUNNING = "xstilts_running_stage_progress_ratio > 0"
@@ -153,6 +154,12 @@ def test_every_panel_of_a_dashboard_shows_the_run(
     assert silent == {title for title in SILENT if title in {panel["title"] for panel in board.panels}}
     for metric in (SILENT[title] for title in silent):
         assert not prometheus.at(metric, end), metric
+
+
+def test_what_remains_was_told_until_nothing_did(prometheus: Prometheus, applied: Applied) -> None:
+    ((_, told),) = prometheus.during("xstilts_experiment_remaining_seconds", applied.begin, applied.end)
+    assert all(seconds > 0 for _, seconds in told)
+    assert told[-1][0] < applied.end
 
 
 def test_the_scores_that_are_scraped_are_those_of_the_status(
