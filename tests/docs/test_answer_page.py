@@ -158,6 +158,23 @@ def test_another_report_takes_the_place_of_the_files(checkout: Path, report: Pat
     assert b"](e5-depth/figure-seeds-other.svg)" in after["e5-depth.md"]
 
 
+def test_the_page_shows_every_table_of_the_primary_answer_whatever_its_title_says_of_cells(
+    checkout: Path, report: Path
+) -> None:
+    title = "**e5-depth-xnli: primary answer"
+    tables = (report / "tables.md").read_text(encoding="utf-8")
+    block = next(one for one in tables.split("\n**") if f"**{one}".startswith(title))
+    beside = block.replace("primary answer", "primary answer without collapsed seeds", 1)
+    renamed = block.replace("primary answer", "primary answer over all cells", 1)
+    (report / "tables.md").write_text(tables.replace(block, f"{renamed}\n**{beside}", 1), encoding="utf-8")
+    assert run(checkout, report) == (0, "")
+    shown = (checkout / PAGE).read_text(encoding="utf-8")
+    titles = [line.strip("*") for line in shown.splitlines() if line.startswith(title)]
+    assert titles == [
+        f"{title.strip('*')} {words}" for words in ("over all cells", "without collapsed seeds")
+    ]
+
+
 @pytest.mark.parametrize("name", ["answer.md", "tables.md", "results.csv", "report.html"])
 def test_of_a_report_that_lacks_a_file_nothing_is_taken(checkout: Path, report: Path, name: str) -> None:
     before = contents(checkout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pyarrow.parquet
@@ -174,6 +175,21 @@ def test_the_file_of_the_primary_answer_has_the_delta_of_each_model(make_files):
     of_two = make_files(results_with_every_part())["primary.parquet"]
     for row in pyarrow.parquet.read_table(io.BytesIO(of_two)).to_pylist():
         assert row["delta"] - row["reference_delta"] == pytest.approx(row["estimate"])
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_tables_of_the_primary_answer_are_told_apart_by_their_titles(make_files, partial):
+    """They stand one after another, and have no column that says which cells they are over."""
+    made = results_with_every_part()
+    files = make_files(made if partial else replace(made, missing=()))
+    over = (
+        "over all cells",
+        "without in-task, overlap and seen languages",
+        "without collapsed seeds",
+    )
+    titles = [f"made: primary answer {words}{' (partial)' if partial else ''}" for words in over]
+    assert re.findall(r"^\*\*(made: primary .*)\*\*$", files["tables.md"], re.MULTILINE) == titles
+    assert re.findall(r"^% (made: primary .*)$", files["tables.tex"], re.MULTILINE) == titles
 
 
 def test_without_a_sweep_no_rates_are_spoken_of(make_files):

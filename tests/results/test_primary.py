@@ -332,6 +332,7 @@ def test_without_flagged_cells_other_weights_and_another_correction():
     assert without[1].points == interval(terms)
     table = primary_table(rows, made, Analysis())
     assert "cells" in [column.title for column in table.columns]
+    assert table.title == "one: primary answer"
     assert [row.cells for row in primary(results(relations={}), Analysis())] == [Cells.ALL] * 2
 
 

@@ -276,7 +276,7 @@ class ReportSpec(Model):
     it also holds what sweeps have chosen. Names stand in no spec: what the page calls its rows comes from the plan's cells.
     """
 
-    version: int = 3
+    version: int = 4
     rates: Literal[True] | None = None  # None: no sweep, and the key of a report that knows of none
 
 

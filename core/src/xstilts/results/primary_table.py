@@ -34,7 +34,7 @@ def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analys
     if len({row.cells for row in rows}) == 1:
         columns = tuple(column for column in columns if column.title != "cells")
     return Table(
-        title=f"{results.experiment}: primary answer",
+        title=f"{results.experiment}: primary answer{_over(rows)}{' (partial)' if results.partial else ''}",
         columns=columns,
         rows=(
             *(tuple(column.text(row) for column in columns) for row in rows),
@@ -42,6 +42,14 @@ def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analys
         ),
         notes=tuple(_notes(rows, asked, results)),
     )
+
+
+def _over(rows: Sequence[PrimaryRow]) -> str:
+    """Which cells a table is over, for its title: such tables stand one after another. Of several kinds each row says it."""
+    kinds = {row.cells for row in rows}
+    if len(kinds) != 1:
+        return ""
+    return " over all cells" if kinds == {Cells.ALL} else f" {kinds.pop().value}"
 
 
 def contrast(row: PrimaryRow | Unanswered) -> str:
