@@ -82,6 +82,31 @@ def test_what_cannot_be_compared_says_why():
     assert "not scored here yet" in of("multilingual-t5", unscored, "google/mt5-base").reasons
 
 
+def test_what_was_trained_otherwise_cannot_be_compared():
+    hub = "FacebookAI/xlm-roberta-large"
+    departures = {("ours", "xnli"): ("epochs 1 instead of 2", "max examples 500 instead of all")}
+    said = "trained otherwise: epochs 1 instead of 2, max examples 500 instead of all"
+    assert of("Hu et al", results(hub, departures=departures), hub).reasons == (said,)
+    used = results(hub, departures={("ours", "xnli"): ("layer 7 instead of 14",)}, untrained=("xnli",))
+    assert of("Hu et al", used, hub).reasons == ("used otherwise: layer 7 instead of 14",)
+    assert of("Hu et al", results(hub, departures={("ours", "xquad"): ("epochs 1",)}), hub).reasons == ()
+
+
+def test_of_two_models_of_one_checkpoint_that_stands_beside_which_can_be_compared():
+    hub = "FacebookAI/xlm-roberta-large"
+    made = results(hub)
+    adapted = [replace(row, model="adapted", value=60.0) for row in made.rows]
+    both = replace(
+        made,
+        models={"ours": Family.XLMR, "adapted": Family.XLMR},
+        pretrained={"ours": hub, "adapted": hub},
+        rows=(*made.rows, *adapted),
+        departures={("adapted", "xnli"): ("low-rank adapters of rank 8 instead of all weights",)},
+    )
+    found = of("Hu et al", both, hub)
+    assert (found.model, found.ours, found.reasons) == ("ours", pytest.approx(70.0), ())
+
+
 def test_published_scores_are_of_targets_of_the_catalogue():
     assert {one.target for one in PUBLISHED} <= {name for name, entry in CATALOGUE.items() if entry.is_target}
     assert all(0 < one.score < 100 and one.split in {"test", "dev"} for one in PUBLISHED)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.published import PUBLISHED, Published
 from xstilts.report.cells import table_of
-from xstilts.results import Results, combinations
+from xstilts.results import Combination, Results, combinations
 from xstilts.results.summaries import split_of
 from xstilts.results.table import Column, Table
 from xstilts.results.words import ABSENT
@@ -27,24 +26,34 @@ class Comparable:
 
 
 def comparable(results: Results) -> list[Comparable]:
-    """Published scores of the experiment's targets without an intermediate task, each beside ours or with why not."""
+    """Published scores of the experiment's targets without an intermediate task, each beside ours or with why not.
+
+    Of several models with one checkpoint, that stands there which can best be compared.
+    """
     ours = {(row.model, row.target): row for row in combinations(results) if row.intermediate == BASELINE}
-    names = {hub: name for name, hub in results.pretrained.items()}
-    found = []
-    for one in PUBLISHED:
-        if one.target not in results.targets:
-            continue
-        model = names.get(one.pretrained)
+
+    def beside(one: Published, model: str | None) -> Comparable:
         row = ours.get((model or "", one.target))
-        found.append(
-            Comparable(
-                one, model, row.score.mean if row else None, tuple(_differences(one, model, row, results))
-            )
+        reasons = tuple(_differences(one, model, row, results))
+        return Comparable(one, model, row.score.mean if row else None, reasons)
+
+    return [
+        min(
+            (beside(one, name) for name in _models(results, one.pretrained) or [None]),
+            key=lambda found: (found.ours is None, len(found.reasons)),
         )
-    return found
+        for one in PUBLISHED
+        if one.target in results.targets
+    ]
 
 
-def _differences(one: Published, model: str | None, row: Any, results: Results) -> Iterator[str]:
+def _models(results: Results, pretrained: str) -> list[str | None]:
+    return [name for name, hub in results.pretrained.items() if hub == pretrained]
+
+
+def _differences(
+    one: Published, model: str | None, row: Combination | None, results: Results
+) -> Iterator[str]:
     if model is None:
         yield "another model"
     elif row is None:
@@ -57,6 +66,9 @@ def _differences(one: Published, model: str | None, row: Any, results: Results) 
         yield f"{one.split} there, {split_of(one.target).value} here"
     if one.target in results.from_files:
         yield "rows from files here"
+    if model is not None and (departed := results.departures.get((model, one.target))):
+        what = "used" if one.target in results.untrained else "trained"
+        yield f"{what} otherwise: {', '.join(departed)}"
     if one.caveat:
         yield one.caveat
 

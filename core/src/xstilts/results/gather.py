@@ -10,6 +10,7 @@ from typing import Any
 from xstilts.catalogue import CATALOGUE
 from xstilts.catalogue.overlap import Relation, relation
 from xstilts.plan import Plan
+from xstilts.results.departures import departures
 from xstilts.results.rates import chosen_rates
 from xstilts.results.rows import Answers, Evaluation, IntermediateTraits, Results, ScoreRow
 from xstilts.spec import Experiment
@@ -80,6 +81,7 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
     """The results of an experiment, from the numbers of its evaluations by their keys: of those that have any."""
     read = _artifacts(plan, numbers)
     data = {use.task.name: use for artifact in read.values() for use in artifact.spec.data}
+    pretrained = {model.name: model.pretrained for model in experiment.spec.models}
     return Results(
         experiment=plan.name,
         models={cell.model: artifact.spec.model.family for cell, artifact in read.items()},
@@ -110,12 +112,13 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
         dev={
             cell: artifact.numbers.dev for cell, artifact in read.items() if artifact.numbers.dev is not None
         },
-        pretrained={model.name: model.pretrained for model in experiment.spec.models},
+        pretrained=pretrained,
         from_files=tuple(
             name
             for name in data
             if {name, _trained_on(name)} & {task.name for task in experiment.spec.tasks if task.data}
         ),
+        departures=departures(plan, pretrained),
     )
 
 

@@ -112,6 +112,8 @@ class Results:
         pretrained: the hub ids, or what else the models are named by in the file, by the models' names.
         rates: what sweeps have come to, model by model and intermediate by intermediate; only a store knows it.
         from_files: the targets whose rows, or the rows that they train on, the experiment brings itself.
+        departures: (model, target) -> in what the training without an intermediate, or where nothing is trained the use of the
+            model, departs from the catalogue, in words; only where it does.
     """
 
     experiment: str
@@ -129,6 +131,7 @@ class Results:
     pretrained: Mapping[str, str] = field(default_factory=dict)
     from_files: tuple[str, ...] = ()
     rates: tuple[ChosenRate, ...] = ()
+    departures: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def partial(self) -> bool:
