@@ -47,6 +47,16 @@ def test_a_picture_says_what_the_page_says_of_a_chart(made, drawn):
     assert len(marks) == 1 + len(LANGUAGES) * len(NAMES[1:])  # of mt5-base, and one in the legend
 
 
+def test_the_spread_over_seeds_says_what_its_marks_mean(made):
+    xnli, xquad = made.seeds
+    assert xnli.note == (
+        "Hollow: no better than a blind guess in English. † in-task, overlap or language seen."
+    )
+    labels = [text.text for text in ET.fromstring(xnli.figures[0][1].__html__()).iter("text")]  # noqa: S314 - made here
+    assert {"none", "mnli †", "squad"} <= set(labels)
+    assert xquad.note == ""
+
+
 def test_a_picture_needs_nothing_else_and_its_parts_lie_within_it(drawn):
     for name, svg in drawn.items():
         _, _, width, height = map(float, svg.get("viewBox").split())

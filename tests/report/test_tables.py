@@ -217,6 +217,16 @@ def test_tables_of_the_primary_answer_are_told_apart_by_their_titles(make_files,
     assert re.findall(r"^% (made: primary .*)$", files["tables.tex"], re.MULTILINE) == titles
 
 
+def test_every_caption_of_scores_says_that_they_are_partial(make_files):
+    made = results_with_every_part()
+    for found, is_partial in ((made, True), (replace(made, missing=()), False)):
+        page = make_files(found)["report.html"]
+        captions = re.findall("<caption><span>(.*?)</span></caption>", page)
+        shown = [one for one in captions if not one.startswith("Stages")]
+        assert len(shown) > 10
+        assert {one.endswith("(partial)") for one in shown} == {is_partial}
+
+
 def test_without_a_sweep_no_rates_are_spoken_of(make_files):
     files = make_files(results())
     assert not {"rates.csv", "rates.parquet"} & files.keys()

@@ -55,8 +55,8 @@ def compare_experiments(
     if output is Output.JSON:
         print_json(
             {
-                "first": {"name": names[0], "place": loaded[0].place},
-                "second": {"name": names[1], "place": loaded[1].place},
+                "first": {"name": names[0], "place": loaded[0].place, "partial": found.partial[0]},
+                "second": {"name": names[1], "place": loaded[1].place, "partial": found.partial[1]},
                 "rows": [row.to_json() for row in found.rows],
                 "only": [[list(cell) for cell in cells] for cells in found.only],
                 "fields": [{"field": field, "first": a, "second": b} for field, a, b in found.fields],

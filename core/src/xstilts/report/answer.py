@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xstilts.results import Results
-from xstilts.results.measured import Measured
+from xstilts.results.collapse import collapse_notes, collapsed
 from xstilts.results.primary import LEVEL, Cells, PrimaryRow, unanswered
-from xstilts.results.primary_table import collapse_notes, contrast
+from xstilts.results.primary_table import contrast
 from xstilts.results.table import OF_E5
 from xstilts.results.words import cell_relation, edge_words, p_value, plural, span
 from xstilts.spec import Analysis
@@ -156,7 +156,7 @@ def _limits(rows: Sequence[PrimaryRow], whole: Sequence[PrimaryRow], results: Re
             "have been found."
         )
     yield from _without_flagged(rows, whole, results)
-    yield from collapse_notes(Measured(results))
+    yield from collapse_notes(collapsed(results))
     if edge := edge_words(results):
         yield edge
     if Family.E5 in results.models.values():

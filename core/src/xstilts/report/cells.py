@@ -8,7 +8,7 @@ from typing import Any, Final
 from xstilts.results import Results
 from xstilts.results.primary_table import covered
 from xstilts.results.table import Column, Table
-from xstilts.results.words import ABSENT, signed, span
+from xstilts.results.words import ABSENT, partial_words, signed, span
 from xstilts.statistics import Interval
 
 DESCRIPTIVE: Final = "Descriptive: nothing here was fixed before the run."
@@ -25,9 +25,8 @@ def table_of(
     results: Results, title: str, rows: Sequence[Any], columns: tuple[Column[Any], ...], *notes: str
 ) -> Table:
     """A table of rows of one kind, titled with the experiment's name and whether it is partial."""
-    partial = " (partial)" if results.partial else ""
     return Table(
-        title=f"{results.experiment}: {title}{partial}",
+        title=f"{results.experiment}: {title}{partial_words(results)}",
         columns=columns,
         rows=tuple(tuple(column.text(row) for column in columns) for row in rows),
         notes=notes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from markupsafe import Markup
 
@@ -16,6 +17,8 @@ from xstilts.results.robustness import LanguageDelta
 from xstilts.results.rows import Evaluation
 from xstilts.results.words import cell_relation, plural, signed
 from xstilts.spec.fields import BASELINE
+
+FLAGGED: Final = "† in-task, overlap or language seen."
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ def _coverage(deltas: Sequence[LanguageDelta]) -> str:
         (True, False): "Lines are 95 % intervals over seeds only, not over test items.",
         (False, False): "No intervals: one or two seeds, and nothing known of single items.",
     }
-    flagged = " † in-task, overlap or language seen." if any(one.flagged for one in deltas) else ""
-    return " ".join(said[one] for one in sorted(found, reverse=True)) + flagged
+    flagged = [FLAGGED] if any(one.flagged for one in deltas) else []
+    return " ".join([*(said[one] for one in sorted(found, reverse=True)), *flagged])
 
 
 def language_bars(results: Results) -> list[Chart]:
@@ -150,11 +153,7 @@ def language_bars(results: Results) -> list[Chart]:
         panels = [
             _bars(results, [row for row in of_target if row.intermediate == name], target) for name in names
         ]
-        note = (
-            "† in-task, overlap or language seen."
-            if any(row.flagged for one in panels for row in one.rows)
-            else ""
-        )
+        note = FLAGGED if any(row.flagged for one in panels for row in one.rows) else ""
         charts.append(_chart(target, panels, tuple(results.models), names, f"bars-{index}", note))
     return charts
 
@@ -233,7 +232,9 @@ def seed_spread(measured: Measured) -> list[Chart]:
                 )
         if any(len(row.marks) > 1 for panel in panels for row in panel.rows):
             hollow = any(mark.hollow for panel in panels for row in panel.rows for mark in row.marks)
-            note = "Hollow: no better than a blind guess in English." if hollow else ""
+            flagged = any(row.flagged for panel in panels for row in panel.rows)
+            said = ["Hollow: no better than a blind guess in English."] if hollow else []
+            note = " ".join([*said, FLAGGED] if flagged else said)
             charts.append(_chart(target, panels, tuple(results.models), names, f"seeds-{index}", note))
     return charts
 

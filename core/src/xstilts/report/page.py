@@ -14,7 +14,7 @@ from xstilts.report.contents import Contents
 from xstilts.report.provenance import Provenance
 from xstilts.results import Combination, Results, combinations
 from xstilts.results.table import Table, difference, number
-from xstilts.results.words import relation_words
+from xstilts.results.words import partial_words, relation_words
 from xstilts.scoring import MAIN
 
 GROUPED_BY = {"means": 1, "consistency": 1, "comparisons": 1, "best-of": 1, "published": 1}
@@ -84,6 +84,7 @@ def render(contents: Contents, provenance: Provenance) -> str:
         grouped=grouped,
         grouped_by=GROUPED_BY,
         lead=lead(results),
+        partial=partial_words(results),
         targets=[
             section(results, target, [row for row in rows if row.target == target])
             for target in results.targets

@@ -9,6 +9,7 @@ from xstilts.catalogue.languages import language_name
 from xstilts.report.cells import covers, described, ends, estimate, named, plain, reach
 from xstilts.report.published import comparable, published_table
 from xstilts.results import Results
+from xstilts.results.collapse import COLLAPSED_MEANING
 from xstilts.results.measured import Measured
 from xstilts.results.rates_table import rates_table
 from xstilts.results.robustness import (
@@ -261,9 +262,7 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
             Column(
                 "worst delta", lambda row: named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
             ),
-            Column(
-                "collapsed", lambda row: str(row.collapsed or ""), "seeds that are no better than a guess"
-            ),
+            Column("collapsed", lambda row: str(row.collapsed or ""), COLLAPSED_MEANING),
             Column(
                 "relation",
                 lambda row: cell_relation(results, row.intermediate, row.target),

@@ -7,15 +7,16 @@ zero-shot mean (Hu et al. 2020). A delta is taken seed by seed against `none` of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.collapse import collapsed
 from xstilts.results.main import Seed, scores_by_cell
-from xstilts.results.rows import Results
+from xstilts.results.rows import Evaluation, Results
 from xstilts.spec.fields import BASELINE
 
 Languages = Mapping[str, float]  # language -> main score
@@ -69,6 +70,7 @@ class Combination:
         chance: the mean over the same languages, where it is defined for all of them.
         overlap: how much of the target's train set the intermediate has seen.
         languages_seen: those of the target's languages in which the intermediate was trained on labels.
+        collapsed: the seeds that are no better than a blind guess.
     """
 
     model: str
@@ -88,14 +90,16 @@ class Combination:
     chance: float | None
     overlap: TrainingOverlap
     languages_seen: tuple[str, ...]
+    collapsed: tuple[Seed, ...]
 
 
 def combinations(results: Results) -> list[Combination]:
     """The combinations that have scores: by target, then model, then intermediate, each in the order of the file."""
     scores = scores_by_cell(results)
+    low = collapsed(results, scores)
     ordered = product(results.targets, results.models, results.intermediates)
     return [
-        _combination(results, names, scores[names], scores.get((model, BASELINE, target), {}))
+        _combination(results, names, scores[names], scores.get((model, BASELINE, target), {}), low)
         for target, model, intermediate in ordered
         if (names := (model, intermediate, target)) in scores
     ]
@@ -106,6 +110,7 @@ def _combination(
     names: tuple[str, str, str],
     scores: Mapping[Seed, Languages],
     baseline: Mapping[Seed, Languages],
+    low: Collection[Evaluation],
 ) -> Combination:
     model, intermediate, target = names
     measures = {seed: Measures.of(languages) for seed, languages in scores.items()}
@@ -136,6 +141,7 @@ def _combination(
         chance=fmean(map(chance.__getitem__, languages)) if languages.keys() <= chance.keys() else None,
         overlap=max(relation.overlap for relation in relations.values()),
         languages_seen=tuple(code for code, relation in relations.items() if relation.language_seen),
+        collapsed=tuple(seed for seed in scores if Evaluation(*names, seed) in low),
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from xstilts.catalogue import ENGLISH
+from xstilts.results.collapse import COLLAPSED_MEANING, collapsed
 from xstilts.results.main import Names, by_seeds, shown
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
-from xstilts.results.words import ABSENT
+from xstilts.results.words import ABSENT, RELATION_MEANING, cell_relation
 from xstilts.spec import Experiment
 
 
@@ -23,6 +25,8 @@ class ComparedRow:
         first, second: the score (the mean over those languages), a number a seed.
         zero_shot: the difference of the means over the languages that are not English; None where there are none.
         languages: how many.
+        relations: of the intermediate to the target, in words, in each of the two.
+        collapsed: how many seeds of each are no better than a blind guess.
     """
 
     model: str
@@ -32,6 +36,8 @@ class ComparedRow:
     second: tuple[float, ...]
     zero_shot: float | None
     languages: int
+    relations: tuple[str, str]
+    collapsed: tuple[int, int]
 
     @property
     def difference(self) -> float:
@@ -45,18 +51,39 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Compared:
-    """Attributes: rows; only: for each of the two what it alone has scored; fields: path, first's, second's value."""
+    """Two experiments beside each other.
+
+    Attributes:
+        rows: what both have scored.
+        only: for each of the two what it alone has scored.
+        fields: path, first's, second's value.
+        partial: whether each lacks the scores of a planned evaluation.
+    """
 
     rows: tuple[ComparedRow, ...]
     only: tuple[tuple[Names, ...], tuple[Names, ...]]
     fields: tuple[tuple[str, Any, Any], ...]
+    partial: tuple[bool, bool]
 
 
 def compare(first: tuple[Experiment, Results], second: tuple[Experiment, Results]) -> Compared:
     """Compare by the names of models, intermediates and targets."""
-    scores = [by_seeds(results) for _, results in (first, second)]
-    common = [names for names in scores[0] if names in scores[1]]
-    rows = (_row(names, scores[0][names], scores[1][names]) for names in common)
+    both = first[1], second[1]
+    scores = [by_seeds(results) for results in both]
+    low = [
+        Counter((one.model, one.intermediate, one.target) for one in collapsed(results)) for results in both
+    ]
+    rows = (
+        _row(
+            names,
+            scores[0][names],
+            scores[1][names],
+            relations=(cell_relation(both[0], *names[1:]), cell_relation(both[1], *names[1:])),
+            collapsed=(low[0][names], low[1][names]),
+        )
+        for names in scores[0]
+        if names in scores[1]
+    )
     return Compared(
         rows=tuple(row for row in rows if row is not None),
         only=(
@@ -64,6 +91,7 @@ def compare(first: tuple[Experiment, Results], second: tuple[Experiment, Results
             tuple(names for names in scores[1] if names not in scores[0]),
         ),
         fields=tuple(_differences("spec", *(_plain(experiment) for experiment, _ in (first, second)))),
+        partial=(both[0].partial, both[1].partial),
     )
 
 
@@ -79,9 +107,21 @@ def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
         Column("zero-shot difference", _zero_shot, "the same over the languages that are not English"),
         Column("languages", lambda row: str(row.languages), "over how many"),
         Column("seeds", lambda row: f"{len(row.first)} and {len(row.second)}", "of each"),
+        Column(
+            "collapsed",
+            lambda row: " and ".join(map(str, row.collapsed)) if any(row.collapsed) else "",
+            f"of each, {COLLAPSED_MEANING}",
+        ),
+        Column("relation", lambda row: _relation(row, names), RELATION_MEANING, numeric=False),
+    )
+    if not any(any(row.collapsed) for row in compared.rows):
+        columns = tuple(column for column in columns if column.title != "collapsed")
+    first, second = (
+        f"{name} (partial)" if partial else name
+        for name, partial in zip(names, compared.partial, strict=True)
     )
     return Table(
-        title=f"{names[1]} against {names[0]}",
+        title=f"{second} against {first}",
         columns=columns,
         rows=tuple(tuple(column.text(row) for column in columns) for row in compared.rows),
         notes=("Scores are percent, over the languages that both have; described here, not tested.",),
@@ -92,7 +132,21 @@ def _zero_shot(row: ComparedRow) -> str:
     return ABSENT if row.zero_shot is None else f"{row.zero_shot:+z.1f}"
 
 
-def _row(names: Names, first: list[dict[str, float]], second: list[dict[str, float]]) -> ComparedRow | None:
+def _relation(row: ComparedRow, names: tuple[str, str]) -> str:
+    """The relation in both, or where their intermediates of one name are not of one kind, that in each."""
+    if row.relations[0] == row.relations[1]:
+        return row.relations[0]
+    return "; ".join(f"{name}: {words}" for name, words in zip(names, row.relations, strict=True) if words)
+
+
+def _row(
+    names: Names,
+    first: list[dict[str, float]],
+    second: list[dict[str, float]],
+    *,
+    relations: tuple[str, str],
+    collapsed: tuple[int, int],
+) -> ComparedRow | None:
     languages = set.intersection(*(set(one) for one in (*first, *second)))
     if not languages:
         return None
@@ -103,7 +157,13 @@ def _row(names: Names, first: list[dict[str, float]], second: list[dict[str, flo
 
     zero_shot = fmean(means(second, others)) - fmean(means(first, others)) if others else None
     return ComparedRow(
-        *names, tuple(means(first, languages)), tuple(means(second, languages)), zero_shot, len(languages)
+        *names,
+        first=tuple(means(first, languages)),
+        second=tuple(means(second, languages)),
+        zero_shot=zero_shot,
+        languages=len(languages),
+        relations=relations,
+        collapsed=collapsed,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from xstilts.results.combinations import Combination, Measures, combinations
 from xstilts.results.main import Names, Seed, scores_by_cell, t_interval
 from xstilts.results.rows import Results
-from xstilts.results.table import COLUMNS, Column, Table, summary_table
+from xstilts.results.table import Column, Table, columns_of, summary_table
 from xstilts.spec.fields import BASELINE
 
 Measure = Callable[[Measures], float | None]
@@ -36,8 +36,9 @@ def interval_table(results: Results) -> Table:
         for names, of_cell in scores_by_cell(results).items()
     }
     plain = summary_table(results)
-    columns = tuple(_column(column, seeds) for column in COLUMNS)
-    rows = tuple(tuple(column.text(row) for column in columns) for row in combinations(results))
+    combined = combinations(results)
+    columns = tuple(_column(column, seeds) for column in columns_of(combined))
+    rows = tuple(tuple(column.text(row) for column in columns) for row in combined)
     return replace(plain, columns=columns, rows=rows, notes=(*plain.notes, NOTE))
 
 

@@ -15,15 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xstilts.catalogue import ENGLISH
+from xstilts.results.collapse import collapsed
 from xstilts.results.main import Seed, scores_by_cell
 from xstilts.results.rows import Answers, Evaluation, Results
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import POINTS, Sample, Scale, Weights, sample
 
 Numbers = npt.NDArray[np.int64]
-CHANCE_QUANTILE = 3.09  # of the normal distribution at 0.999: how far above chance is no longer chance
 COINCIDENCES = 1.05  # so many times the clusters of one language parallel languages have together, at most
-CHANCE_MARGIN = 2.0  # points above chance that are still chance, where the number of items is not known
 
 
 class Measured:
@@ -157,29 +156,8 @@ class Measured:
 
     @cached_property
     def collapsed(self) -> tuple[Evaluation, ...]:
-        """The evaluations that are no better than a blind guess in English, or over all languages where it is not scored.
-
-        No better: not above chance by 3.09 standard errors of a guess (one-sided, 1 in 1,000), or by 2 points where the
-        number of items is not known. Only where chance is defined.
-        """
-        return tuple(
-            Evaluation(model, intermediate, target, seed)
-            for (model, intermediate, target), seeds in self._scores.items()
-            for seed, scores in seeds.items()
-            if self._is_collapsed(Evaluation(model, intermediate, target, seed), scores)
-        )
-
-    def _is_collapsed(self, cell: Evaluation, scores: Mapping[str, float]) -> bool:
-        chance = self.results.chance.get(cell.target, {})
-        asked = [ENGLISH] if ENGLISH in scores else sorted(scores)
-        if cell.target in self.results.untrained or not set(asked) <= chance.keys():
-            return False  # what nothing is trained for cannot collapse
-        guess = sum(chance[language] for language in asked) / len(asked)
-        answers = self.results.answers.get(cell, {})
-        margin = CHANCE_MARGIN
-        if ENGLISH in answers:
-            margin = CHANCE_QUANTILE * float(np.sqrt(guess * (100 - guess) / len(answers[ENGLISH].right)))
-        return _weighted(scores, dict.fromkeys(asked, 1 / len(asked))) <= guess + margin
+        """The evaluations that are no better than a blind guess: see `xstilts.results.collapse`."""
+        return collapsed(self.results, self._scores)
 
 
 def mean_of(languages: Sequence[str]) -> Weights:

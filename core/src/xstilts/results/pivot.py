@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import fmean
 
+from xstilts.results.collapse import collapse_notes, collapsed
 from xstilts.results.main import LEAST_SEEDS, by_seeds, shown
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
-from xstilts.results.words import ABSENT
+from xstilts.results.words import ABSENT, cell_relation, partial_words
 
 MEANS = {"mean": "XTREME's score: the mean over languages"}
 
 
 def pivot_tables(results: Results, *, ci: bool = False) -> list[Table]:
-    """The tables, in the order of the file; the last row is the mean over languages."""
+    """The tables, in the order of the file. Below the languages stands their mean, and what marks an intermediate's column."""
     scores = by_seeds(results)
     return [
         _table(results, target, model, columns, ci=ci)
@@ -39,16 +41,25 @@ def _table(
         return shown(values, ci=ci) if values else ABSENT
 
     means = [shown([fmean(one.values()) for one in seeds], ci=ci) for seeds in columns.values()]
-    rows = [(model, language, *(cell(name, language) for name in columns)) for language in languages]
+    low = [one for one in collapsed(results) if (one.model, one.target) == (model, target)]
+    counts = Counter(one.intermediate for one in low)
+    marks = {
+        "relation": [cell_relation(results, name, target) for name in columns],
+        "collapsed": [f"{counts[name]} of {len(columns[name])}" if counts[name] else "" for name in columns],
+    }
     return Table(
-        title=f"{results.experiment}: {target}",
+        title=f"{results.experiment}: {target}{partial_words(results)}",
         columns=(
             Column("model", str, "the pretrained model", numeric=False),
             Column("language", str, "XTREME's code", numeric=False),
             *(Column(name, str, "the main score after this intermediate") for name in columns),
         ),
-        rows=(*rows, (model, "mean", *means)),
-        notes=(seeds_note(columns, ci=ci),),
+        rows=(
+            *((model, language, *(cell(name, language) for name in columns)) for language in languages),
+            (model, "mean", *means),
+            *((model, mark, *words) for mark, words in marks.items() if any(words)),
+        ),
+        notes=(seeds_note(columns, ci=ci), *collapse_notes(low)),
     )
 
 

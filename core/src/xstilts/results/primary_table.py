@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from xstilts.results.collapse import collapse_notes
 from xstilts.results.measured import Measured
 from xstilts.results.primary import LEVEL, Cells, PrimaryRow, Unanswered, missing_answers, unanswered
 from xstilts.results.rows import Results
@@ -13,6 +14,7 @@ from xstilts.results.words import (
     RELATION_MEANING,
     cell_relation,
     p_value,
+    partial_words,
     plural,
     signed,
     span,
@@ -34,7 +36,7 @@ def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analys
     if len({row.cells for row in rows}) == 1:
         columns = tuple(column for column in columns if column.title != "cells")
     return Table(
-        title=f"{results.experiment}: primary answer{_over(rows)}{' (partial)' if results.partial else ''}",
+        title=f"{results.experiment}: primary answer{_over(rows)}{partial_words(results)}",
         columns=columns,
         rows=(
             *(tuple(column.text(row) for column in columns) for row in rows),
@@ -151,7 +153,7 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
     if asked:
         yield f"Asked for and not there: {plural(len(asked), 'contrast')} ({asked[0].intermediate}: {asked[0].reason})."
     measured = Measured(results)
-    yield from collapse_notes(measured)
+    yield from collapse_notes(measured.collapsed)
     for target in {row.target: None for row in rows}:
         left_out = measured.languages_left_out(target)
         if left_out:
@@ -164,14 +166,3 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
         )
     if results.partial:
         yield "Partial: evaluations without scores are not in it."
-
-
-def collapse_notes(measured: Measured) -> Iterator[str]:
-    """Which trainings have come to nothing; they stay in every number that does not say otherwise."""
-    if measured.collapsed:
-        named = "; ".join(map(str, measured.collapsed[:8]))
-        more = "; …" if len(measured.collapsed) > 8 else ""
-        yield (
-            f"Collapsed, no better than a blind guess in English: {plural(len(measured.collapsed), 'evaluation')} "
-            f"({named}{more}). They are in every number that does not say it leaves them out."
-        )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from xstilts.catalogue import CATALOGUE
+from xstilts.results.collapse import COLLAPSED_MEANING, collapse_notes, collapsed
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.rows import Results
-from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, relation_words
+from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, partial_words, relation_words
 from xstilts.stage import Family
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OF_E5",
     "Column",
     "Table",
+    "columns_of",
     "difference",
     "notes",
     "number",
@@ -117,13 +119,26 @@ COLUMNS: tuple[Column[Combination], ...] = (
 )
 
 
+_COLLAPSED = Column[Combination](
+    "collapsed",
+    lambda row: f"{len(row.collapsed)} of {len(row.seeds)}" if row.collapsed else "",
+    COLLAPSED_MEANING,
+)
+
+
+def columns_of(rows: Sequence[Combination]) -> tuple[Column[Combination], ...]:
+    """COLUMNS, and how many seeds have collapsed where any has, before the relation."""
+    return (*COLUMNS[:-1], _COLLAPSED, COLUMNS[-1]) if any(row.collapsed for row in rows) else COLUMNS
+
+
 def summary_table(results: Results) -> Table:
     """The table of all combinations: see `combinations` for their order."""
-    partial = " (partial)" if results.partial else ""
+    combined = combinations(results)
+    columns = columns_of(combined)
     return Table(
-        title=f"{results.experiment}{partial}",
-        columns=COLUMNS,
-        rows=tuple(tuple(column.text(row) for column in COLUMNS) for row in combinations(results)),
+        title=f"{results.experiment}{partial_words(results)}",
+        columns=columns,
+        rows=tuple(tuple(column.text(row) for column in columns) for row in combined),
         notes=tuple(notes(results)),
     )
 
@@ -147,6 +162,7 @@ def notes(results: Results) -> list[str]:
         for name in results.targets
         if name in CATALOGUE and CATALOGUE[name].evaluates != "test"
     ]
+    said += collapse_notes(collapsed(results))
     if edge := edge_words(results):
         said.append(edge)
     if results.partial:

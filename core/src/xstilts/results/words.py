@@ -51,6 +51,11 @@ def edge_words(results: Results) -> str:
     )
 
 
+def partial_words(results: Results) -> str:
+    """What a title ends with where a planned evaluation has no scores."""
+    return " (partial)" if results.partial else ""
+
+
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference, with its sign."""
     return ABSENT if value is None else f"{value:+z.{digits}f}"
