@@ -13,6 +13,7 @@ import pytest
 from xstilts import notebook
 from xstilts.loading import of_file
 from xstilts.plan import plan
+from xstilts.results.words import ABSENT
 from xstilts.spec import load_experiment
 from xstilts.stage import EvaluateSpec, Kind
 from xstilts.store import Store
@@ -108,6 +109,8 @@ def test_pivot_and_intervals(invoke, tmp_path):
     table = invoke("results", file, "--store", "store", "--ci", "-o", "markdown").stdout
     row = next(line for line in table.splitlines() if line.startswith("| xquad | base | squad"))
     assert "+5.0 [+5.0, +5.0]" in row  # every seed has gained as much
+    none = next(line for line in table.splitlines() if line.startswith("| xquad | base | none")).split(" | ")
+    assert (none[5], none[8]) == (ABSENT, ABSENT)  # its deltas
 
 
 def test_compare(invoke, tmp_path):

@@ -9,6 +9,7 @@ from xstilts.results.combinations import Combination, Measures, combinations
 from xstilts.results.main import Names, Seed, scores_by_cell, t_interval
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table, columns_of, summary_table
+from xstilts.results.words import ABSENT
 from xstilts.spec.fields import BASELINE
 
 Measure = Callable[[Measures], float | None]
@@ -48,11 +49,13 @@ def _column(column: Column[Combination], seeds: Mapping[Names, Seeds]) -> Column
     measure, is_delta = _MEASURED[column.title]
 
     def text(row: Combination) -> str:
+        plain = column.text(row)
+        if plain == ABSENT:  # as the delta of none, which is no number and not one that is sure
+            return plain
         own = seeds[row.model, row.intermediate, row.target]
         none = seeds.get((row.model, BASELINE, row.target), {})
         values = _values(own, none if is_delta else None, measure)
         interval = t_interval(values)
-        plain = column.text(row)
         if interval is None:
             return plain
         sign = "+" if is_delta or column.title == "gap" else ""
