@@ -113,6 +113,16 @@ def test_pivot_and_intervals(invoke, tmp_path):
     assert (none[5], none[8]) == (ABSENT, ABSENT)  # its deltas
 
 
+@pytest.mark.parametrize("option", ["--pivot", "--ci"])
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_lays_out_a_table_is_refused_where_there_is_none(invoke, tmp_path, option, form):
+    file = write(tmp_path, "a")
+    done = invoke("results", file, "--store", "store", option, "-o", form)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Invalid value for {option}: must not be said with -o {form}" in done.stderr
+    assert "not with -o csv or json" in " ".join(invoke("results", "--help").stdout.split())
+
+
 def test_compare(invoke, tmp_path):
     first, second = write(tmp_path, "a"), write(tmp_path, "b", offset=2.0)
     document = (tmp_path / second).read_text(encoding="utf-8").replace("seeds: [1, 2, 3]", "seeds: [1, 2]")

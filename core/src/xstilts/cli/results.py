@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -48,9 +48,13 @@ def results(
     *,
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the results.")] = Format.TABLE,
     pivot: Annotated[
-        bool, typer.Option("--pivot", help="A row a language, a column an intermediate.")
+        bool,
+        typer.Option("--pivot", help="A row a language, a column an intermediate; not with -o csv or json."),
     ] = False,
-    ci: Annotated[bool, typer.Option("--ci", help="95 % intervals over seeds, instead of ±.")] = False,
+    ci: Annotated[
+        bool,
+        typer.Option("--ci", help="95 % intervals over seeds, instead of ±; not with -o csv or json."),
+    ] = False,
     rates: Annotated[
         bool, typer.Option("--rates", help="The learning rates that sweeps have chosen, instead of scores.")
     ] = False,
@@ -74,6 +78,7 @@ def results(
       xstilts results my-experiment --pivot --ci
       xstilts results experiment.yaml -o csv > scores.csv
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
+    _check(output, {"--pivot": pivot, "--ci": ci})
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
     found, answer = loaded.results, loaded.primary
     if rates and not found.rates:
@@ -88,6 +93,18 @@ def results(
             *([primary_table(answer, found, loaded.experiment.spec.analysis)] if answer else []),
         ]
     _print(output, tables, loaded, answer, rates=rates)
+
+
+def _check(output: Format, laid_out: Mapping[str, bool]) -> None:
+    """Refuse options that lay out tables where none is printed: they would be ignored in silence.
+
+    Raises:
+        typer.BadParameter: one is given.
+    """
+    for option, given in laid_out.items():
+        if given and output in {Format.CSV, Format.JSON}:
+            sentence = f"must not be said with -o {output}, which has every number and no table; leave one of them out"
+            raise typer.BadParameter(sentence, param_hint=option)
 
 
 def _print(
