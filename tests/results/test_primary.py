@@ -333,6 +333,9 @@ def test_without_flagged_cells_other_weights_and_another_correction():
     table = primary_table(rows, made, Analysis())
     assert "cells" in [column.title for column in table.columns]
     assert table.title == "one: primary answer"
+    relations = {(row[2], row[-2]): row[-1] for row in table.rows}
+    assert relations["translated", "all"] == "seen: de"
+    assert relations["translated", Cells.UNRELATED.value] == ""  # German is left out there
     assert [row.cells for row in primary(results(relations={}), Analysis())] == [Cells.ALL] * 2
 
 

@@ -59,6 +59,11 @@ def contrast(row: PrimaryRow | Unanswered) -> str:
     return f"Δ {row.model}" if row.reference is None else f"Δ {row.model} - Δ {row.reference}"
 
 
+def row_relation(results: Results, row: PrimaryRow) -> str:
+    """What the intermediate has seen of the cells that a contrast is over: nothing where such cells are left out."""
+    return "" if row.cells is Cells.UNRELATED else cell_relation(results, row.intermediate, row.target)
+
+
 def interval_text(of: Interval, digits: int = 2) -> str:
     """The ends of an interval; a dash where nothing is known of the variance."""
     return span(of.low, of.high, digits) if of.known else ABSENT
@@ -111,7 +116,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         Column("cells", lambda row: row.cells.value, "over which the contrast is", numeric=False),
         Column(
             "relation",
-            lambda row: cell_relation(results, row.intermediate, row.target),
+            lambda row: row_relation(results, row),
             RELATION_MEANING,
             numeric=False,
         ),
