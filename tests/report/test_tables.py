@@ -20,7 +20,7 @@ from xstilts.results import Results, ScoreRow
 from xstilts.results.intervals import interval_table
 from xstilts.results.measured import Measured
 from xstilts.results.pivot import pivot_tables
-from xstilts.results.primary import primary
+from xstilts.results.primary import Cells, primary
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rows import ChosenRate, IntermediateTraits
 from xstilts.results.text import to_latex
@@ -173,6 +173,26 @@ RATES = tuple(
     ChosenRate("ours", "none", "target", ("xnli",), seed, "1e-5", {"1e-5": 72.0 + seed, "3e-5": 70.0})
     for seed in (1, 2)
 )
+
+
+def test_the_file_of_the_primary_answer_has_all_that_its_table_shows(make_files):
+    made = results_with_every_part()
+    found = pyarrow.parquet.read_table(io.BytesIO(make_files(made)["primary.parquet"])).to_pylist()
+    rows = primary(made, Analysis())
+    assert len(found) == len(rows)
+    for one, row in zip(found, rows, strict=True):
+        log_odds = row.log_odds and (row.log_odds.estimate, row.log_odds.low, row.log_odds.high)
+        assert (one["log_odds"], one["log_odds_low"], one["log_odds_high"]) == (log_odds or (None,) * 3)
+        assert (one["bootstrap_low"], one["bootstrap_high"]) == (row.bootstrap or (None, None))
+        assert (one["seeds"], one["reference_seeds"]) == row.seeds
+        related = (row.target, row.intermediate) == ("xnli", "mnli") and row.cells is not Cells.UNRELATED
+        assert one["relation"] == ("in-task, seen: de" if related else "")
+    assert {one["log_odds"] is None for one in found} == {True, False}  # question answering has none
+    assert any(one["relation"] for one in found)
+    [of_one_model, *_] = pyarrow.parquet.read_table(
+        io.BytesIO(make_files(results())["primary.parquet"])
+    ).to_pylist()
+    assert (of_one_model["seeds"], of_one_model["reference_seeds"]) == (1, None)
 
 
 def test_chosen_rates_have_a_table_and_files_of_their_own(make_files):

@@ -14,6 +14,7 @@ from xstilts.report.parquet import Value, to_parquet
 from xstilts.report.pictures import pictures
 from xstilts.report.provenance import collect
 from xstilts.results import Results
+from xstilts.results.primary_table import row_relation
 from xstilts.results.rates import RATE_COLUMNS, tried_rates
 from xstilts.results.text import table_to_csv, to_csv, to_json, to_latex, to_markdown
 from xstilts.spec import Analysis
@@ -61,6 +62,14 @@ _PRIMARY: Final[Mapping[str, type]] = {
     "detectable": float,
     "delta": float,
     "reference_delta": float,
+    "log_odds": float,
+    "log_odds_low": float,
+    "log_odds_high": float,
+    "bootstrap_low": float,
+    "bootstrap_high": float,
+    "seeds": int,
+    "reference_seeds": int,
+    "relation": str,
 }
 
 
@@ -128,6 +137,14 @@ def _primary(made: Contents) -> list[dict[str, Value]]:
             "detectable": _finite(row.detectable),
             "delta": row.deltas[0],
             "reference_delta": row.deltas[1] if row.reference else None,
+            "log_odds": row.log_odds.estimate if row.log_odds else None,
+            "log_odds_low": _finite(row.log_odds.low) if row.log_odds else None,
+            "log_odds_high": _finite(row.log_odds.high) if row.log_odds else None,
+            "bootstrap_low": row.bootstrap[0] if row.bootstrap else None,
+            "bootstrap_high": row.bootstrap[1] if row.bootstrap else None,
+            "seeds": row.seeds[0],
+            "reference_seeds": row.seeds[1] if row.reference else None,
+            "relation": row_relation(made.results, row),
         }
         for row in made.primary
     ]
