@@ -111,6 +111,13 @@ def test_the_page_shows_table_languages_and_provenance(page):
     assert "Partial" not in page.text
 
 
+def test_the_title_of_an_interval_stands_in_one_line():
+    """Titles of numbers are broken at spaces, which these are not."""
+    source = render(RESULTS, PROVENANCE)
+    assert '<th scope="col" class="number">95\u00a0%\u00a0interval</th>' in source
+    assert ">95 % interval</th>" not in source
+
+
 def test_the_page_needs_nothing_else(page):
     assert not {"script", "link", "img", "iframe", "object", "use", "image"} & {
         name for name, _ in page.elements
