@@ -15,10 +15,11 @@ from chart.rendering import CASES, CHART, NAME, NAMESPACE, RELEASE, STORES, Obje
 from chart.server import TEAM, Audited, on_server, values
 from controlplane.api import Api, connect, eventually
 from operator_jobs.canaries import EVERYTHING
+from xstilts.plan.placement import placement
 from xstilts.spec import parse_experiment
 from xstilts.stage import Kind
 from xstilts_operator.actions import Reference, Resource
-from xstilts_operator.jobs import Attempt, lookup_job, placement, report_job, stage_job
+from xstilts_operator.jobs import Attempt, lookup_job, report_job, stage_job
 from xstilts_operator.jobs.lookup import Asked
 from xstilts_operator.plans import accept, config_map
 from xstilts_operator.settings import Settings

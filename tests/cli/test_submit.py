@@ -122,3 +122,24 @@ def test_what_the_file_names_holds(invoke: Invoke, spec: Object) -> None:
     assert done.exit_code == 0, done.output
     assert spec == SPEC | SET | {"suspend": False}
     assert "it is suspended" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("resources", "own", "words"),
+    [
+        ({}, None, "CPUs alone"),
+        ({"gpus": 1}, None, "1 GPU a training"),
+        ({"gpus": 2, "nodes": 2}, None, "4 GPUs a training"),
+        ({"gpus": 1}, {"gpus": 2}, "1 to 2 GPUs a training"),
+        ({}, {"gpus": 1}, "0 to 1 GPU a training"),
+        ({"gpus": 1}, {"gpus": 1, "nodes": 3}, "1 to 3 GPUs a training"),
+    ],
+)
+def test_it_says_how_many_gpus_a_training_has(
+    invoke: Invoke, spec: Object, resources: Object, own: Object | None, words: str
+) -> None:
+    models = [*SPEC["models"], {"name": "large", "pretrained": "FacebookAI/xlm-roberta-large"}]
+    if own:
+        models[1]["stageResources"] = own
+    done = invoke("submit", write(models=models, resources=resources), "--edit")
+    assert f"at once as are ready, {words}, no budget" in done.stderr

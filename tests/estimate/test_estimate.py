@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xstilts.catalogue.sizes import XLMR_BASE
 from xstilts.estimate import ACCELERATORS, Facts, Found, Price, Range, Rows, Took, estimate
-from xstilts.estimate.cost import devices_of, stage_work
+from xstilts.estimate.cost import stage_work
 from xstilts.estimate.facts import Sources
 from xstilts.estimate.memory import Fits
 from xstilts.estimate.work import task_shares
@@ -323,22 +323,6 @@ def test_gpus_of_a_stage_are_charged_and_shorten_it(make):
         assert both.devices == 2
     assert one.to_run("train target").likely < two.to_run("train target").likely
     assert one.to_run("evaluate") == two.to_run("evaluate")  # one process, whatever is asked for
-
-
-def test_a_stage_has_the_gpus_that_the_operator_gives_it():
-    from xstilts.spec import load_experiment
-    from xstilts_operator.jobs import gpus, placement
-
-    for path in sorted(EXAMPLES.glob("*.yaml")):
-        experiment = load_experiment(path)
-        spec = experiment.spec
-        if spec.resources.gpus:
-            for planned in plan(experiment).stages:
-                kind = planned.stage.kind
-                models = {cell.model for cell in planned.labels}
-                if kind is not Kind.REPORT:
-                    placed = gpus(placement(spec, kind, models))
-                    assert devices_of(planned, spec, ACCELERATORS["A100"]) == placed
 
 
 def test_a_price_makes_money_of_hours(make):

@@ -9,10 +9,11 @@ import pytest
 
 from operator_jobs.canaries import EVERYTHING, MANIFESTS, leaves, schema_leaves, surfaces
 from operator_jobs.kubernetes_schemas import assert_restricted, assert_valid
+from xstilts.plan.placement import placement
 from xstilts.spec import parse_experiment
 from xstilts.stage import Kind
 from xstilts_operator.actions import Reference, Resource
-from xstilts_operator.jobs import Attempt, lookup_job, placement, report_job, stage_job, stage_service
+from xstilts_operator.jobs import Attempt, lookup_job, report_job, stage_job, stage_service
 from xstilts_operator.names import STAGE_ANNOTATION
 from xstilts_operator.plans import accept, config_map
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operator_jobs.placements import PLACEMENTS, QUANTITIES
+from xstilts.plan.placement import gpus, in_bytes, placement
 from xstilts.spec import Resources
 from xstilts.stage import Kind
-from xstilts_operator.jobs import gpus, placement, problems
-from xstilts_operator.jobs.placement import allowed, in_bytes
+from xstilts_operator.jobs import problems
+from xstilts_operator.jobs.allowlist import allowed
 from xstilts_operator.settings import PlacementSettings
 
 NAMES = st.none() | st.just(()) | st.lists(st.sampled_from(["a", "b", "pool"]), max_size=2).map(tuple)

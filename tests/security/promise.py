@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from operator_jobs.kubernetes_schemas import assert_restricted
+from xstilts.plan.placement import placement
 from xstilts.plan.sources import is_unpinned
 from xstilts.spec import Experiment, Resources
 from xstilts.stage import EvaluateSpec, Kind, Stage, TrainSpec
 from xstilts.store import layout
 from xstilts_operator.actions import Object, Reference, Resource
-from xstilts_operator.jobs import Attempt, lookup_job, placement, report_job, stage_job
+from xstilts_operator.jobs import Attempt, lookup_job, report_job, stage_job
 from xstilts_operator.names import STAGE_ANNOTATION
 from xstilts_operator.plans import accept, config_map
 from xstilts_operator.progress.protocol import CA_CONFIG_MAP, audience

@@ -25,7 +25,9 @@ from xstilts.estimate import accelerator as accelerator_of
 from xstilts.estimate.stored import read_facts
 from xstilts.local.schedule import required
 from xstilts.plan import Plan
+from xstilts.plan.placement import placement
 from xstilts.spec import Experiment
+from xstilts.stage import Kind
 from xstilts.store import Store
 
 AcceleratorOption = Annotated[
@@ -95,6 +97,6 @@ def needing(planned: Plan, found: Found) -> Found:
 
 
 def _asked_for(experiment: Experiment) -> Accelerator:
+    """What the experiment's trainings ask for: GPUs of a usual kind, where any of them has one."""
     spec = experiment.spec
-    own = [model.stage_resources.gpus for model in spec.models if model.stage_resources]
-    return DEFAULT if spec.resources.gpus or any(own) else CPU
+    return DEFAULT if any(placement(spec, Kind.TRAIN, [model.name]).gpus for model in spec.models) else CPU

@@ -29,8 +29,9 @@ from xstilts.estimate.show import remarks, summary
 from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
+from xstilts.plan.placement import gpus, placement
 from xstilts.plan.show import unpinned_warning
-from xstilts.spec import Experiment, load_experiment
+from xstilts.spec import Experiment, ExperimentSpec, load_experiment
 from xstilts.spec.document import parse_document
 from xstilts.spec.reading import read_text
 from xstilts.stage import Kind
@@ -145,12 +146,11 @@ def _summary(
     ]
     total = sum(one.stage.kind is not Kind.REPORT for one in planned.stages)
     left = total - sum(new.values())
-    gpus, nodes = spec.resources.gpus, spec.resources.nodes
     limits = [
         f"at most {spec.parallelism} stages at once"
         if spec.parallelism
         else "as many stages at once as are ready",
-        f"{gpus * nodes} GPU{'' if gpus * nodes == 1 else 's'} a stage" if gpus else "CPUs alone",
+        _devices(spec),
         f"at most {spec.budget.gpu_hours} GPU-hours" if spec.budget else "no budget (spec.budget.gpuHours)",
         f"queue {spec.queue_name}" if spec.queue_name else "no queue",
     ]
@@ -163,6 +163,15 @@ def _summary(
     ]
     warning = unpinned_warning(planned)
     return [*lines, *([f"  {warning}"] if warning else [])]
+
+
+def _devices(spec: ExperimentSpec) -> str:
+    """How many GPUs a training has, which models may differ in."""
+    asked = [gpus(placement(spec, Kind.TRAIN, [model.name])) for model in spec.models]
+    least, most = min(asked), max(asked)
+    if not most:
+        return "CPUs alone"
+    return f"{least if least == most else f'{least} to {most}'} GPU{'' if most == 1 else 's'} a training"
 
 
 def _ask(output: Output) -> None:

@@ -17,6 +17,7 @@ from xstilts.estimate.prices import Price
 from xstilts.estimate.ranges import NOTHING, Range, total
 from xstilts.estimate.work import Work, evaluation_work, training_work
 from xstilts.plan import Plan, PlannedStage
+from xstilts.plan.placement import placement
 from xstilts.spec import ExperimentSpec
 from xstilts.stage import Kind, TrainSpec
 
@@ -213,20 +214,11 @@ def devices_of(planned: PlannedStage, spec: ExperimentSpec, accelerator: Acceler
 
     A preparation gets none, and an evaluation is one process.
     """
-    names = {cell.model for cell in planned.labels}
-    own = [one.stage_resources for one in spec.models if one.name in names and one.stage_resources]
-
-    def most(name: str) -> int:
-        said = [int(value) for one in own if (value := getattr(one, name)) is not None]
-        return max(said, default=int(getattr(spec.resources, name)))
-
     kind = planned.stage.kind
     if kind in {Kind.PREPARE, Kind.REPORT}:
         return 0
-    if accelerator.is_cpu:
-        return most("cpu")
-    gpus = max(1, most("gpus"))
-    return 1 if kind is Kind.EVALUATE else gpus * most("nodes")
+    given = placement(spec, kind, {cell.model for cell in planned.labels})
+    return given.cpu if accelerator.is_cpu else max(1, given.gpus) * given.nodes
 
 
 def _stage(

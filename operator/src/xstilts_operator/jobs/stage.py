@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from xstilts.plan.placement import in_bytes
 from xstilts.spec import Resources
 from xstilts.stage import Kind
 from xstilts_operator.actions import Object, Reference
+from xstilts_operator.jobs.allowlist import allowed
 from xstilts_operator.jobs.job import job
-from xstilts_operator.jobs.placement import allowed, in_bytes
 from xstilts_operator.jobs.pod import Container, Volume, annotation_file, completion_index, pod_template
 from xstilts_operator.names import (
     ATTEMPT_LABEL,

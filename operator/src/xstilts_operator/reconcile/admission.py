@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from xstilts.local.schedule import State, chain_lengths
+from xstilts.plan.placement import gpus, placement
 from xstilts.spec import Experiment, Resources
-from xstilts_operator.jobs import gpus, placement
 from xstilts_operator.plans import FrozenStage, PlanDocument
 from xstilts_operator.reconcile.budget import is_spent
 from xstilts_operator.reconcile.companions import LETS_GO_SECONDS
