@@ -14,7 +14,7 @@ from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.results import Evaluation, Results, ScoreRow
 from xstilts.results.measured import Measured, score_delta
 from xstilts.results.robustness import group_deltas, language_deltas, robustness
-from xstilts.results.rows import Answers, IntermediateTraits
+from xstilts.results.rows import IntermediateTraits
 from xstilts.results.selection import Selection
 from xstilts.results.summaries import (
     Split,
@@ -157,23 +157,6 @@ def test_a_target_on_which_no_single_one_can_be_chosen_is_left_out_of_the_compar
     assert best_single(made(seeds=(1,))) is None
 
 
-def test_without_items_or_dev_the_best_is_chosen_on_the_other_seeds():
-    results = made(targets=("xquad",))
-    [best] = best_of(Measured(results))
-    expected = []
-    for seed in SEEDS:
-        others = [other for other in SEEDS if other != seed]
-        chosen = max(
-            NAMES[1:], key=lambda name: fmean(delta(results, name, "xquad", other) for other in others)
-        )
-        expected.append(delta(results, chosen, "xquad", seed))
-    assert best.selection == (Selection.OTHER_SEEDS,)
-    assert best.delta.estimate == pytest.approx(fmean(expected))
-    assert best.delta.p_value == pytest.approx(ttest_1samp(expected, 0).pvalue)
-    assert sum(best.chosen.values()) == pytest.approx(len(SEEDS))
-    assert best.unselected >= best.delta.estimate
-
-
 def test_english_dev_chooses_where_the_target_has_one_of_its_own():
     dev = {
         Evaluation("base", name, target, seed): 60.0 + (name == "mnli")
@@ -192,43 +175,6 @@ def test_english_dev_chooses_where_the_target_has_one_of_its_own():
     assert mean.delta.estimate == pytest.approx((pawsx.delta.estimate + xquad.delta.estimate) / 2)
     without = best_of(Measured(results), unrelated=True)
     assert "squad" not in without[1].chosen
-
-
-def test_one_seed_without_items_leaves_no_best_to_score():
-    [best] = best_of(Measured(made(targets=("xquad",), seeds=(1,))))
-    assert (best.selection, best.delta) == ((Selection.NONE,), None)
-    assert best.unselected is not None
-
-
-def with_items(draw, names=("none", "a", "b", "c", "d"), seeds=(1, 2, 3), items=200):
-    """Intermediates that do nothing: what the best of them seems to bring is selection."""
-    clusters = tuple(range(items))
-    hard = draw.normal(0, 1, items)
-    answers, rows = {}, []
-    for name in names:
-        for seed in seeds:
-            right = draw.random(items) < 1 / (1 + np.exp(-hard))
-            digits = "".join("1" if one else "0" for one in right)
-            answers[Evaluation("base", name, "own", seed)] = {"de": Answers(digits, clusters)}
-            rows.append(ScoreRow("base", name, "own", seed, "de", "accuracy", 100 * float(right.mean())))
-    return Results(
-        experiment="made",
-        models={"base": Family.XLMR},
-        intermediates=names,
-        targets={"own": Metric.ACCURACY},
-        rows=tuple(rows),
-        answers=answers,
-    )
-
-
-def test_cross_fitting_takes_the_bias_of_selection_out():
-    draw = np.random.default_rng(7)
-    found = [best_of(Measured(with_items(draw)))[0] for _ in range(60)]
-    assert {one.selection for one in found} == {(Selection.ITEM_HALVES,)}
-    fitted, naive = [one.delta.estimate for one in found], [one.unselected for one in found]
-    assert abs(fmean(fitted)) < 3 * stdev(fitted) / len(fitted) ** 0.5
-    assert fmean(naive) > 3 * stdev(naive) / len(naive) ** 0.5
-    assert fmean(one.delta.low <= 0 <= one.delta.high for one in found) >= 0.9
 
 
 def test_robustness_is_that_of_the_languages_that_are_worst_for_none():

@@ -21,6 +21,7 @@ from xstilts.results.robustness import (
     language_deltas,
     robustness,
 )
+from xstilts.results.selection import OF_ONE_RUN
 from xstilts.results.summaries import (
     BestOf,
     Comparison,
@@ -179,7 +180,17 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
             ),
         ),
         *reach([row.difference for row in rows]),
+        *_luck(rows),
     )
+
+
+def _luck(rows: Sequence[Comparison] | Sequence[BestOf]) -> Iterator[str]:
+    """What a choice among single runs means, where there is one."""
+    if any(OF_ONE_RUN.intersection(row.selection) for row in rows):
+        yield (
+            "Chosen on something of the same run, there being no other seed: that is the best run. What luck its training had "
+            "counts as an effect of its intermediate, which is shown too high by that."
+        )
 
 
 def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
@@ -217,11 +228,12 @@ def best_table(results: Results, rows: Sequence[BestOf]) -> Table:
             Column(
                 "naive",
                 lambda row: signed(row.unselected),
-                "the highest mean delta, chosen and scored on the same numbers: too high",
+                "the highest mean delta in these seeds, chosen and scored on the same numbers: too high",
             ),
             Column("relation", lambda row: _chosen_relations(results, row), RELATION_MEANING, numeric=False),
         ),
         *reach([row.delta for row in rows]),
+        *_luck(rows),
         "The oracle, chosen on the target's own dev set in every language, is blank: those sets are not scored.",
     )
 

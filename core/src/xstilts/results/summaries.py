@@ -9,8 +9,8 @@ Nothing here was fixed before the run as the primary answer was: all of it is de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
@@ -19,7 +19,7 @@ import numpy as np
 from xstilts.catalogue import CATALOGUE
 from xstilts.results.main import Seed
 from xstilts.results.measured import Measured, common_seeds, score_delta
-from xstilts.results.selection import Selection, chooser, scored, stacked
+from xstilts.results.selection import Selection, best
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import Interval, Sample, Term, interval, mean_over_tests
 
@@ -87,9 +87,10 @@ class BestOf:
     Attributes:
         model, target: of what; target None is the mean over the targets with a delta.
         selection: how it was chosen.
-        delta: with its interval; None where nothing is left to score on.
-        chosen: by how many seeds each was chosen (halves count as parts of a seed).
-        unselected: the highest mean delta, chosen and scored on the same numbers: biased upwards, to compare with.
+        delta: with its interval; None where nothing is left to score on, or targets have other seeds than each other.
+        chosen: for how many seeds each was chosen (halves count as parts of a seed).
+        unselected: the highest mean delta in the same seeds, chosen and scored on the same numbers: biased upwards, to
+            compare with; None where no seed has all intermediates.
         unrelated: whether only intermediates without a relation to the target could be chosen.
         targets: over how many it is.
     """
@@ -158,18 +159,22 @@ def comparisons(measured: Measured) -> list[Comparison]:
             and set(that.tasks) < set(one.tasks)
             and not that.variant
         ]
-        best = _against_best(measured, model, name, singles) if singles else None
-        if best is not None:
-            found.append(best)
+        mix = _against_best(measured, model, name, singles) if singles else None
+        if mix is not None:
+            found.append(mix)
     return found
 
 
 def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
     """By model: every target, and last the mean over those on which a choice could be scored, where there are two or more.
 
-    Seed by seed, an intermediate is chosen on English dev, where every training has such a score and it is of a dev set (not
-    of a part held out of train, which an in-task intermediate may have seen); else on one half of the items and scored on the other, both ways, over 20 halvings; else
-    on the other seeds. So the choice is made anew in every seed, and its noise is part of the interval.
+    An intermediate is chosen for each seed in the other seeds (see `xstilts.results.selection`): on English dev, where every
+    training has such a score and it is of a dev set (not of a part held out of train, which an in-task intermediate may have
+    seen); else on one half of the items and scored on the other, both ways, over 20 halvings; else on their scores. So the
+    luck of a training has no part in its own choice, and the noise of choosing is part of the interval.
+
+    The interval is that of any delta but for the variance of the seeds, which is larger here: any two seeds have had a part in
+    the choice for each other (see `Sample.seed_variance`).
 
     Args:
         measured: the samples.
@@ -177,8 +182,7 @@ def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
     """
     found = []
     for model in measured.results.models:
-        samples: list[Sample] = []
-        of_model = []
+        of_model, scored = [], []
         for target in measured.targets:
             names = [
                 name
@@ -189,37 +193,23 @@ def best_of(measured: Measured, *, unrelated: bool = False) -> list[BestOf]:
             if not names:
                 continue
             seeds = common_seeds(measured, model, names, target)
-            selection, sample, chosen = _best(measured, model, names, target, seeds)
-            if sample is not None:
-                samples.append(sample)
-            of_model.append(
-                BestOf(
-                    model=model,
-                    target=target,
-                    selection=(selection,),
-                    delta=None if sample is None else interval([Term(1, sample)]),
-                    chosen=chosen,
-                    unselected=max(score_delta(measured, model, name, target).mean for name in names),
-                    unrelated=unrelated,
-                )
+            chosen = best(measured, model, names, target, seeds)
+            naive = [score_delta(measured, model, name, target, seeds).mean for name in names if seeds]
+            row = BestOf(
+                model=model,
+                target=target,
+                selection=(chosen.selection,),
+                delta=None if chosen.delta is None else interval([Term(1, chosen.delta)]),
+                chosen=chosen.chosen,
+                unselected=max(naive, default=None),
+                unrelated=unrelated,
             )
+            of_model.append(row)
+            if chosen.delta is not None:
+                scored.append((row, seeds, chosen.delta))
         found += of_model
-        with_delta = [one for one in of_model if one.delta is not None]
-        if len(with_delta) > 1:
-            alike = len({one.seeds for one in samples}) == 1
-            naive = [one.unselected for one in with_delta if one.unselected is not None]
-            found.append(
-                BestOf(
-                    model=model,
-                    target=None,
-                    selection=tuple(dict.fromkeys(one.selection[0] for one in with_delta)),
-                    delta=interval([Term(1, mean_over_tests(samples))]) if alike else None,
-                    chosen={},
-                    unselected=float(np.mean(naive)),
-                    unrelated=unrelated,
-                    targets=len(with_delta),
-                )
-            )
+        if len(scored) > 1:
+            found.append(_mean_best(scored))
     return found
 
 
@@ -233,6 +223,22 @@ def is_related(measured: Measured, intermediate: str, target: str) -> bool:
 
 def _intermediates(measured: Measured) -> list[str]:
     return [name for name in measured.results.intermediates if name != BASELINE]
+
+
+def _mean_best(scored: Sequence[tuple[BestOf, Sequence[Seed], Sample]]) -> BestOf:
+    """The mean over targets: of the deltas only where all targets have the same seeds."""
+    rows = [row for row, _, _ in scored]
+    alike = all(seeds == scored[0][1] for _, seeds, _ in scored)
+    naive = [row.unselected for row in rows if row.unselected is not None]
+    return replace(
+        rows[0],
+        target=None,
+        selection=tuple(dict.fromkeys(row.selection[0] for row in rows)),
+        delta=interval([Term(1, mean_over_tests([delta for _, _, delta in scored]))]) if alike else None,
+        chosen={},
+        unselected=float(np.mean(naive)),
+        targets=len(rows),
+    )
 
 
 def _over_targets(measured: Measured, model: str, intermediate: str, targets: Sequence[str]) -> Sample | None:
@@ -278,61 +284,37 @@ def _shared_targets(measured: Measured, model: str, names: Sequence[str]) -> tup
 
 def _comparison(measured: Measured, model: str, name: str, other: str) -> Comparison | None:
     targets = _shared_targets(measured, model, [name, other])
-    samples = _differences(targets, lambda target: _pair(measured, model, name, other, target))
-    return None if samples is None else Comparison(model, name, other, targets, interval([Term(1, samples)]))
-
-
-def _pair(measured: Measured, model: str, name: str, other: str, target: str) -> Mapping[Seed, Sample]:
-    seeds = common_seeds(measured, model, [name, other], target)
-    return {
-        seed: score_delta(measured, model, name, target, [seed])
-        - score_delta(measured, model, other, target, [seed])
-        for seed in seeds
-    }
+    differences = []
+    for target in targets:
+        seeds = common_seeds(measured, model, [name, other], target)
+        one, less = (score_delta(measured, model, each, target, seeds) for each in (name, other))
+        differences.append((seeds, one - less))
+    mean = _mean_of(differences)
+    return None if mean is None else Comparison(model, name, other, targets, interval([Term(1, mean)]))
 
 
 def _against_best(measured: Measured, model: str, name: str, singles: Sequence[str]) -> Comparison | None:
     there = [single for single in singles if _shared_targets(measured, model, [name, single])]
-    targets = _shared_targets(measured, model, [name, *there]) if there else ()
-    seeds = {target: common_seeds(measured, model, [name, *there], target) for target in targets}
-    ways = {target: chooser(measured, model, there, target, seeds[target]) for target in targets}
-    choices = {target: choose for target, (_, choose) in ways.items() if choose is not None}
-
-    def by_seed(target: str) -> Mapping[Seed, Sample]:
-        return {
-            seed: score_delta(measured, model, name, target, [seed]) - scored(choices[target](seed))
-            for seed in seeds[target]
-        }
-
-    sample = _differences(list(choices), by_seed)
-    if sample is None:
+    differences: dict[str, tuple[Sequence[Seed], Sample]] = {}
+    ways = []
+    for target in _shared_targets(measured, model, [name, *there]) if there else ():
+        seeds = common_seeds(measured, model, [name, *there], target)
+        found = best(measured, model, there, target, seeds)
+        if found.delta is not None:
+            differences[target] = seeds, score_delta(measured, model, name, target, seeds) - found.delta
+            ways.append(found.selection)
+    mean = _mean_of(list(differences.values()))
+    if mean is None:
         return None
-    selection = tuple(dict.fromkeys(ways[target][0] for target in choices))
-    return Comparison(model, name, "best single", tuple(choices), interval([Term(1, sample)]), selection)
+    selection = tuple(dict.fromkeys(ways))
+    return Comparison(model, name, "best single", tuple(differences), interval([Term(1, mean)]), selection)
 
 
-def _differences(targets: Sequence[str], by_seed: Callable[[str], Mapping[Seed, Sample]]) -> Sample | None:
-    """The mean over targets of samples that are made seed by seed, in the seeds that all targets have."""
-    of_targets = [by_seed(target) for target in targets]
+def _mean_of(of_targets: Sequence[tuple[Sequence[Seed], Sample]]) -> Sample | None:
+    """The mean of samples over targets, in the seeds that all of them have; None where none are."""
     if not of_targets:
         return None
-    seeds = [seed for seed in of_targets[0] if all(seed in others for others in of_targets)]
+    seeds = [seed for seed in of_targets[0][0] if all(seed in others for others, _ in of_targets)]
     if not seeds:
         return None
-    return mean_over_tests([stacked([of_target[seed] for seed in seeds]) for of_target in of_targets])
-
-
-def _best(
-    measured: Measured, model: str, names: Sequence[str], target: str, seeds: Sequence[Seed]
-) -> tuple[Selection, Sample | None, dict[str, float]]:
-    selection, choose = chooser(measured, model, names, target, seeds)
-    if choose is None:
-        return selection, None, {}
-    chosen: dict[str, float] = {}
-    samples = []
-    for seed in seeds:
-        choice = choose(seed)
-        samples.append(scored(choice))
-        for name, _ in choice.parts:
-            chosen[name] = chosen.get(name, 0.0) + 1 / len(choice.parts)
-    return selection, stacked(samples), chosen
+    return mean_over_tests([one.of_seeds([own.index(seed) for seed in seeds]) for own, one in of_targets])

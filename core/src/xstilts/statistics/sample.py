@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,11 +25,14 @@ class Sample:
             sums to 0. For a mean over items that is the cluster's share of it less the share of an average cluster.
             [S, 0] where nothing is known of the items.
         items_known: whether all of the measure's items are in `influence`; False where some target of a mean has none.
+        cross_fitted: whether what is measured in a seed was chosen in the other seeds, so that two seeds, each of which has
+            had a part in the choice for the other, are not independent.
     """
 
     values: Floats
     influence: Floats
     items_known: bool = True
+    cross_fitted: bool = False
 
     @classmethod
     def of_scores(cls, values: Sequence[float]) -> Sample:
@@ -65,8 +68,16 @@ class Sample:
 
     @cached_property
     def seed_variance(self) -> float | None:
-        """The variance of the mean on account of the seeds; None with fewer than three, which say too little of it."""
-        return None if self.seeds < 3 else float(self.values.var(ddof=1)) / self.seeds
+        """The variance of the mean on account of the seeds; None with fewer than three, which say too little of it.
+
+        s² / S of independent seeds, s² (1 / S + 1 / (S - 1)) of cross-fitted ones: what Nadeau and Bengio 2003 ("Inference for
+        the generalization error", Machine Learning 52, 239-281) add for folds that chose on each other, the size of what is
+        scored on over that of what is chosen on. No estimate is without bias there (Bengio and Grandvalet 2004, JMLR 5).
+        """
+        if self.seeds < 3:
+            return None
+        shares = 1 / self.seeds + (1 / (self.seeds - 1) if self.cross_fitted else 0)
+        return float(self.values.var(ddof=1)) * shares
 
     @cached_property
     def interaction_variance(self) -> float:
@@ -82,6 +93,10 @@ class Sample:
         factor = self.clusters / ((self.clusters - 1) * self.seeds * (self.seeds - 1))
         return factor * float(np.square(residuals).sum())
 
+    def of_seeds(self, places: Sequence[int]) -> Sample:
+        """The same measure in some of the seeds, by their places."""
+        return replace(self, values=self.values[places], influence=self.influence[places])
+
     def __sub__(self, other: Sample) -> Sample:
         """The difference, seed by seed: both must have the same seeds and clusters, in the same order."""
         if self.influence.shape != other.influence.shape:
@@ -93,6 +108,7 @@ class Sample:
             self.values - other.values,
             self.influence - other.influence,
             items_known=self.items_known and other.items_known,
+            cross_fitted=self.cross_fitted or other.cross_fitted,
         )
 
 
@@ -112,4 +128,5 @@ def mean_over_tests(samples: Sequence[Sample]) -> Sample:
         np.mean([one.values for one in samples], axis=0),
         np.concatenate([one.influence for one in samples], axis=1) / len(samples),
         items_known=all(one.items_known for one in samples),
+        cross_fitted=any(one.cross_fitted for one in samples),
     )
