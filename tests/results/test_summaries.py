@@ -7,12 +7,12 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import binom, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.measured import Measured, score_delta
+from xstilts.results.measured import CHANCE_QUANTILE, Measured, score_delta
 from xstilts.results.robustness import group_deltas, language_deltas, robustness
 from xstilts.results.rows import IntermediateTraits
 from xstilts.results.selection import Selection
@@ -207,6 +207,13 @@ def test_robustness_is_that_of_the_languages_that_are_worst_for_none():
     ]
     assert mnli.over_seeds == pytest.approx(stdev(by_seed))
     assert (none.improved, none.worst_delta) == (None, None)
+
+
+@pytest.mark.parametrize(("chance", "items"), [(1 / 3, 5_010), (1 / 2, 2_000), (1 / 3, 500)])
+def test_of_blind_guesses_one_in_a_thousand_passes_for_better(chance, items):
+    """By the tail of the binomial distribution itself, which the margin takes for a normal one."""
+    margin = CHANCE_QUANTILE * (chance * (1 - chance) / items) ** 0.5
+    assert binom.sf(items * (chance + margin), items, chance) == pytest.approx(0.001, rel=0.2)
 
 
 def test_groups_and_languages_are_corrected_over_the_whole_table():

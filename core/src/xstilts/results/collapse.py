@@ -12,10 +12,8 @@ from xstilts.results.main import Names, Seed, scores_by_cell
 from xstilts.results.rows import Evaluation, Results
 from xstilts.results.words import plural
 
-CHANCE_QUANTILE: Final = 3.09  # of the normal distribution at 0.999: how far above chance is no longer chance
-CHANCE_MARGIN: Final = (
-    2.0  # points above chance that are still chance, where the number of items is not known
-)
+CHANCE_QUANTILE: Final = 3.09  # of the normal distribution at 0.999: see `collapsed`
+CHANCE_MARGIN: Final = 2.0  # points above chance that are still chance, where items are not counted
 COLLAPSED_MEANING: Final = "seeds that are no better than a blind guess in English"
 _NAMED = 8  # so many are named; the others are counted
 
@@ -25,8 +23,10 @@ def collapsed(
 ) -> tuple[Evaluation, ...]:
     """The evaluations that are no better than a blind guess in English, or over all languages where it is not scored.
 
-    No better: not above chance by 3.09 standard errors of a guess (one-sided, 1 in 1,000), or by 2 points where the
-    number of items is not known. Only where chance is defined.
+    No better: not above chance by 3.09 standard errors of a guess, or by 2 points where the number of items is not known.
+    3.09 is the standard normal quantile of 0.999, in the one-sided test of a proportion (p - c) / sqrt(c (1 - c) / N)
+    (NIST/SEMATECH e-Handbook of Statistical Methods, 7.2.4): of blind guesses 1 in 1,000 passes for better, so few
+    that an experiment of some hundred evaluations hardly has one. Only where chance is defined.
 
     Args:
         results: of an experiment.
