@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
 import tracemalloc
 from dataclasses import replace
@@ -33,6 +34,7 @@ from xstilts.statistics import (
 )
 
 LANGUAGES = ("en", "de", "sw")
+LOG = logging.getLogger(__name__)  # what is said of simulations stands in docs/measurements.md
 
 
 @pytest.mark.slow  # statsmodels collects garbage at every call
@@ -171,6 +173,16 @@ def test_the_crossed_bootstrap_is_the_plain_loop():
     assert crossed_bootstraps([terms, terms[:1]], replicates=500, seed=7)[0] == ours
 
 
+def test_the_variance_of_the_crossed_bootstrap_counts_the_interaction_three_times():
+    """Once with the seeds, once with the clusters, once on its own, where `interval` takes it off once."""
+    right, clusters = answers(np.random.default_rng(12), seeds=6, premises=200)
+    made = sample(right, clusters, mean_zero_shot(LANGUAGES))
+    items = made.clusters * float(np.var(made.profile))
+    expected = 5 / 6 * (made.seed_variance + made.interaction_variance * 199 / 200) + items
+    low, high = crossed_bootstrap([Term(1, made)], replicates=20_000)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(expected), rel=0.02)
+
+
 def test_the_bootstrap_of_one_seed_is_scipys_of_the_items():
     """With one seed only items vary: then any bootstrap of them will do as a peer."""
     right = (np.random.default_rng(4).random((1, 300)) < 0.7).astype(bool)
@@ -233,6 +245,7 @@ def test_ten_thousand_draws_of_a_whole_xnli_take_seconds_and_little_memory():
     seconds = time.process_time() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    LOG.info("%.1f s of processor time, %.0f MiB at most", seconds, peak / 2**20)
     assert seconds < 30
     assert peak < 100 * 2**20
 
@@ -272,19 +285,53 @@ def truth(delta, spread):
     return 100 * (share(delta, base + of_premises**2) - share(0, base))
 
 
+def interactions(scenario, seeds, count):
+    """So many times the contrast of two models, and its true value."""
+    spread = SCENARIOS[scenario]
+    draw = np.random.default_rng(seeds)
+    known = truth(0.5, spread) - truth(0.3, spread)
+    for _ in range(count):
+        large, base = simulated(draw, seeds, 0.5, spread), simulated(draw, seeds, 0.3, spread)
+        yield [Term(1, large), Term(-1, base)], known
+
+
 @pytest.mark.parametrize(("seeds", "most"), [(3, 1.0), (5, 0.98)])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_intervals_cover_known_truths(scenario, seeds, most):
     """The interaction of two models whose true deltas are known, 1,500 times, whatever it is that varies most."""
-    spread = SCENARIOS[scenario]
-    draw = np.random.default_rng(seeds)
-    known = truth(0.5, spread) - truth(0.3, spread)
-    covered = 0
-    for _ in range(1_500):
-        large, base = simulated(draw, seeds, 0.5, spread), simulated(draw, seeds, 0.3, spread)
-        one = interval([Term(1, large), Term(-1, base)])
-        covered += one.low <= known <= one.high
-    assert 0.93 <= covered / 1_500 <= most
+    covered: dict[bool, list[bool]] = {False: [], True: []}  # by whether the items' part alone was the larger
+    for terms, known in interactions(scenario, seeds, 1_500):
+        one = interval(terms)
+        covered[round(one.degrees) == 119].append(one.low <= known <= one.high)
+    share = np.mean(covered[False] + covered[True])
+    LOG.info("%s, %d seeds: covered %.1f %%", scenario, seeds, 100 * share)
+    assert 0.93 <= share <= most
+    if len(covered[True]) > 500:
+        LOG.info(
+            "  of items alone in %d of 1,500: covered %.1f %%",
+            len(covered[True]),
+            100 * np.mean(covered[True]),
+        )
+        assert np.mean(covered[True]) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("scenario", "wider", "least", "most"), [("seeds", 0.0, 0.75, 0.9), ("neither", 0.5, 0.97, 1.0)]
+)
+def test_the_bootstrap_is_too_short_where_seeds_vary_most_and_too_wide_where_answers_do(
+    scenario, wider, least, most
+):
+    """With three seeds, which is why t decides: 300 times, and how often it is the wider of the two."""
+    found = []
+    for terms, known in interactions(scenario, 3, 300):
+        one, (low, high) = interval(terms), crossed_bootstrap(terms, replicates=500)
+        found.append((low <= known <= high, high - low > one.high - one.low))
+    covered, is_wider = np.mean(found, axis=0)
+    LOG.info(
+        "%s, 3 seeds: bootstrap covers %.1f %%, is wider in %.0f %%", scenario, 100 * covered, 100 * is_wider
+    )
+    assert least <= covered <= most
+    assert is_wider == 0 if wider == 0 else is_wider > wider
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

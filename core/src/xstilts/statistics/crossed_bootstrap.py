@@ -1,8 +1,14 @@
 """The crossed bootstrap: seeds and clusters of test items drawn anew, independently of each other.
 
 One draw of clusters serves all seeds, models, intermediates and languages of a replicate, since they met the same test set;
-seeds are drawn for each term. (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2).) With few seeds it
-is too short, which is why it stands beside the t interval and does not replace it.
+seeds are drawn for each term. (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2).)
+
+It stands beside the t interval and does not replace it. The variance over its draws is, with the parts that `Sample` and
+`interval` estimate and P clusters, (S - 1) / S (seeds + interaction) + (P - 1) / P clusters, to a factor of (P - 1) / P in the
+interaction. Each of these parts holds the interaction once, so it counts up to three times, where t counts it once: that is
+too wide where single answers vary most (Owen and Eckles 2012, "Bootstrapping data arrays of arbitrary order", Annals of Applied
+Statistics 6(3), call it mildly conservative). Of the seeds it has (S - 1) / S, and no wider quantile for their fewness: too
+short where they vary most.
 """
 
 from __future__ import annotations
