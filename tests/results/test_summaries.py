@@ -12,7 +12,8 @@ from statsmodels.stats.multitest import multipletests
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
 from xstilts.results import Evaluation, Results, ScoreRow
-from xstilts.results.measured import CHANCE_QUANTILE, Measured, score_delta
+from xstilts.results.collapse import CHANCE_QUANTILE
+from xstilts.results.measured import Measured, score_delta
 from xstilts.results.robustness import group_deltas, language_deltas, robustness
 from xstilts.results.rows import IntermediateTraits
 from xstilts.results.selection import Selection
