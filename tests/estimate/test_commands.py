@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -113,6 +114,34 @@ def test_a_budget_is_held_against_the_likely_and_the_high_estimate(run, gpu_hour
         "likelyExceeds": hours["likely"] > gpu_hours,
         "highExceeds": hours["high"] > gpu_hours,
     }
+
+
+def test_a_batch_that_does_not_fit_is_said_to_be_computed_in_parts(run):
+    """And nobody is told to change the batch size, which is the recipe's."""
+    tagging = {"models": [{"name": "mt5", "pretrained": "google/mt5-base"}], "intermediates": []}
+    tagging |= {"targets": [{"task": "udpos"}], "training": {"defaults": {"batchSize": 128}}}
+    stages = estimate_of(run, "--accelerator", "L4", **tagging)["stages"]
+    memory = next(one["memory"] for one in stages if one["memory"])
+    assert memory["fits"] == "fits in parts"
+    assert 1 <= memory["rows"] < memory["batch"] == 128
+    assert memory["row"]["high"] <= memory["there"] < memory["needed"]["high"]
+    (line,) = (
+        line for line in run("--accelerator", "L4", **tagging).splitlines() if line.startswith("memory:")
+    )
+    assert line.startswith(
+        "memory: mt5 on 1 GPU fits in parts (train target, none): a batch of 128 likely needs "
+    )
+    assert re.search(
+        rf"; it will be computed in parts, about {memory['rows']} rows? at a time, with the same loss$", line
+    )
+    assert "batchSize" not in line
+
+
+def test_not_even_a_row_that_fits_is_said(run):
+    models = [{"name": "large", "pretrained": "google/mt5-large"}]
+    text = run("--accelerator", "T4", models=models)
+    assert "memory: large on 1 GPU does not fit (" in text
+    assert re.search(r"even a row at a time likely needs 2\d\.\d GiB a GPU, the longest row .* of 16;", text)
 
 
 def test_without_gpus_hours_are_those_of_cpus(run):

@@ -416,9 +416,47 @@ def test_mt5_large_needs_more_of_a_gpu_with_adamw_than_with_adafactor(make):
     assert memory("AdamW", gpus=2).needed.high < adamw.needed.high  # half of the activations, and buckets
     assert memory("Adafactor", size="base").fits is Fits.YES
     assert memory("AdamW", size="base").fits is Fits.YES
-    assert memory("AdamW", on="T4").fits is Fits.NO
+    assert memory("AdamW", on="T4").fits is Fits.NO  # 25 GB of weights, gradients and moments, of 16
     assert memory("Adafactor", on="H200").fits is Fits.YES
     assert memory("AdamW", on="CPU") is None
+
+
+@pytest.mark.parametrize("on", ["A100", "L4"])
+def test_a_batch_that_does_not_fit_whole_is_computed_in_parts_of_its_rows(make, on):
+    """As many as the trainer will find by halving, the longest sequences tried; nothing else of the estimate changes."""
+    said = make(
+        on,
+        models=[{"name": "mt5", "pretrained": "google/mt5-base"}],
+        intermediates=[{"name": "squad", "tasks": ["squad"]}],
+        targets=[{"task": "xquad"}],
+        training={"defaults": {"optimizer": "Adafactor", "learningRate": "1e-4", "batchSize": 128}},
+    )
+    memory = said.groups["train intermediate"][0].memory
+    assert memory.needed.high > memory.there
+    assert memory.fits is Fits.PARTS
+    assert memory.batch == 128
+    assert memory.rows in {1, 2, 4, 8, 16, 32, 64}
+    gradients = memory.states / 3  # the others are the weights, and the best epoch's
+    for_rows = memory.needed.high - memory.states - 2**30
+    held = memory.states + gradients + 2**30
+    assert held + for_rows * memory.rows / 128 <= 1.01 * memory.there
+    assert held + for_rows * 2 * memory.rows / 128 > 0.99 * memory.there
+
+
+def test_a_row_that_does_not_fit_is_said_not_to_and_one_that_may_not_to_perhaps(make):
+    def fits(on, length):
+        said = make(
+            on,
+            models=[{"name": "large", "pretrained": "FacebookAI/xlm-roberta-large"}],
+            intermediates=[{"name": "cosmos", "tasks": ["cosmos_qa"]}],
+            targets=[{"task": "xnli"}],
+            training={"defaults": {"maxLength": length}},
+        )
+        return said.groups["train intermediate"][0].memory.fits
+
+    assert fits("L4", 512) is Fits.PARTS
+    assert fits("T4", 512) is Fits.PERHAPS  # by a row of four choices, each of 512 pieces
+    assert fits("T4", 64) is Fits.PARTS
 
 
 def test_a_large_plan_is_estimated_at_once():

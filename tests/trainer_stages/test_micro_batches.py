@@ -12,7 +12,10 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from xstilts.catalogue.sizes import XLMR_BASE
 from xstilts.errors import SpecError
+from xstilts.estimate.memory import state_bytes
+from xstilts.estimate.work import trained_parameters
 from xstilts.stage import Form, Mixing, Precision, Stage, TrainSpec
 from xstilts.task import TaskType
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -21,9 +24,11 @@ from xstilts_trainer.models.text_to_text import TextToText
 from xstilts_trainer.stages import run_stage, train
 from xstilts_trainer.stages.forms import open_training
 from xstilts_trainer.stages.sources import fetch_sources
+from xstilts_trainer.training import loop
 from xstilts_trainer.training.checkpoint import load_checkpoint
 from xstilts_trainer.training.feed import Feed
 from xstilts_trainer.training.group import Group, micro_batches
+from xstilts_trainer.training.micro_batches import fitting_rows
 from xstilts_trainer.training.randomness import seed_torch
 
 from .test_continued_pretraining import pretraining_stage  # noqa: F401 - a fixture
@@ -185,6 +190,27 @@ def test_the_longest_batch_of_every_task_is_tried(bench):
         name: sorted(of_task.encoded.lengths.tolist(), reverse=True)[: spec.hyperparameters.batch_size]
         for name, of_task in training.sets.items()
     }
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "Adafactor"])
+@pytest.mark.parametrize(("epochs", "select"), [(1, True), (2, True), (2, False)])
+def test_the_trial_leaves_the_room_that_the_plan_reckons_with(
+    bench, allocator, monkeypatch, optimizer, epochs, select
+):
+    """Copies of what is trained that a step holds beside gradients: the optimiser's moments, the best epoch's weights."""
+    said = []
+
+    def noted(*arguments, later, **more):
+        said.append(later)
+        return fitting_rows(*arguments, later=later, **more)
+
+    monkeypatch.setattr(loop, "fitting_rows", noted)
+    stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=epochs, select=select, optimizer=optimizer)
+    bench.run(stage)
+    spec = TrainSpec.model_validate(stage.spec)
+    of_one = 4 * trained_parameters(spec, XLMR_BASE, on_cpu=False)
+    reckoned = (state_bytes(spec, XLMR_BASE, 1) - 4 * XLMR_BASE.encoder_parameters) / of_one
+    assert said == [round(reckoned) - 1]  # without gradients
 
 
 def test_each_part_draws_its_own_dropout(bench):

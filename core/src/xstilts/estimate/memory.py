@@ -1,4 +1,8 @@
-"""Whether a training fits into a GPU's memory: weights, gradients, optimiser, and what is kept for the backward pass."""
+"""Whether a training fits into a GPU's memory: weights, gradients, optimiser, and what is kept for the backward pass.
+
+Where its batches do not, the trainer computes them in parts (`xstilts_trainer.training.micro_batches`): before the first
+step it tries the longest batch beside all that the step will hold, and halves it until it fits. So the same is reckoned here.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +25,52 @@ _CONTEXT = 1 * GIB  # CUDA's own and the libraries'; assumed
 
 
 class Fits(StrEnum):
-    """Whether a stage's memory is there."""
+    """Whether a stage's memory is there, the best first."""
 
     YES = "fits"
+    PARTS = "fits in parts"
     PERHAPS = "may not fit"
     NO = "does not fit"
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one GPU that a training needs: `states` are weights, gradients and the optimiser's; `needed` is all."""
+    """Bytes of one GPU that a training needs.
+
+    Attributes:
+        states: weights, gradients and the optimiser's.
+        needed: all, when a batch is computed whole.
+        row: all, when a batch is computed a row at a time.
+        there: what the GPU has.
+        batch: the rows of a batch that are this GPU's.
+        rows: how many of them are computed at a time.
+    """
 
     states: float
     needed: Range
+    row: Range
     there: float
+    batch: int
+    rows: int
 
     @property
     def fits(self) -> Fits:
-        """In the worst batch, in a usual one, or in neither."""
+        """By the longest batch, which is the one that the trainer tries; of a single row by a usual one too."""
         if self.needed.high <= self.there:
             return Fits.YES
-        return Fits.PERHAPS if self.needed.likely <= self.there else Fits.NO
+        if self.row.high <= self.there:
+            return Fits.PARTS
+        return Fits.PERHAPS if self.row.likely <= self.there else Fits.NO
 
     def to_json(self) -> dict[str, Any]:
-        """In bytes."""
+        """In bytes, and in rows."""
         return {
             "states": round(self.states),
             "needed": self.needed.to_json(0),
+            "row": self.row.to_json(0),
             "there": round(self.there),
+            "batch": self.batch,
+            "rows": self.rows,
             "fits": self.fits.value,
         }
 
@@ -58,30 +80,39 @@ def training_memory(
 ) -> Memory | None:
     """The memory of a training on one of `gpus` GPUs, each of which holds the whole model; None on a CPU.
 
-    The usual batch has sequences of `pieces`. In the worst, since like lengths meet, all are four times as long (assumed), or
+    The usual batch has sequences of `pieces`. In the longest, since like lengths meet, all are four times as long (assumed), or
     of the recipe's whole length.
     """
     if accelerator.memory is None:
         return None
-    states = state_bytes(spec, size, gpus)
     recipe = spec.hyperparameters
     is_text = spec.model.form is Form.TEXT_TO_TEXT
-    share = -(-recipe.batch_size // gpus)
-    sequences = share * (1 if is_text else choices)
     tags = any(data.task.type is TaskType.TAGGING for data in spec.data)
+    share = -(-recipe.batch_size // gpus)
+    states = state_bytes(spec, size, gpus)
+    gradients = _FP32 * trained_parameters(spec, size, on_cpu=False)
 
     def kept(length: float) -> float:
+        """Of one row."""
         answer = (length if tags else 8.0) if is_text else 0.0
-        return sequences * activation_bytes(size, length, answer)
+        return (1 if is_text else choices) * activation_bytes(size, length, answer)
 
-    usual = min(pieces, recipe.max_length)
-    longest = min(4 * pieces, recipe.max_length)
-    needed = Range(
-        states + kept(usual) * 0.7 + _CONTEXT,  # fused kernels keep less than the formula says
-        states + kept(usual) + _CONTEXT,
-        states + kept(longest) * 1.15 + _CONTEXT,  # blocks of memory that are free and of no use; assumed
-    )
-    return Memory(states, needed, accelerator.memory)
+    usual = kept(min(pieces, recipe.max_length))
+    longest = kept(min(4 * pieces, recipe.max_length))
+
+    def needed(rows: int) -> Range:
+        """When so many rows are computed at a time."""
+        held = states + _CONTEXT + (gradients if rows < share else 0)  # of the parts before
+        return Range(
+            held + rows * usual * 0.7,  # fused kernels keep less than the formula says
+            held + rows * usual,
+            held + rows * longest * 1.15,  # blocks of memory that are free and of no use; assumed
+        )
+
+    rows = share
+    while rows > 1 and needed(rows).high > accelerator.memory:
+        rows = (rows + 1) // 2  # as the trainer does
+    return Memory(states, needed(share), needed(1), accelerator.memory, share, rows)
 
 
 def state_bytes(spec: TrainSpec, size: Size, gpus: int) -> float:

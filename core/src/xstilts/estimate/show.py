@@ -8,7 +8,7 @@ from typing import Any
 from xstilts.estimate.cost import Estimate, Measured, StageEstimate
 from xstilts.estimate.disk import CHECKPOINTS
 from xstilts.estimate.hardware import GIB
-from xstilts.estimate.memory import Fits
+from xstilts.estimate.memory import Fits, Memory
 from xstilts.estimate.ranges import Range, total
 
 GROUPS = {
@@ -230,25 +230,36 @@ def _budget_words(estimate: Estimate, budget: Mapping[str, Any]) -> str:
 
 
 def _memory(estimate: Estimate) -> Iterator[str]:
-    """The trainings that may lack memory, by model: what of it is needed most."""
-    worst: dict[tuple[str, int], StageEstimate] = {}
+    """The trainings whose batches do not fit whole, by model: of each the one that lacks most."""
+    lacking: dict[tuple[str, int], list[tuple[Memory, StageEstimate]]] = {}
     for one in estimate.stages:
         if one.memory is not None and one.runs and one.memory.fits is not Fits.YES:
             name = ", ".join(sorted({cell.model for cell in one.planned.labels}))
-            known = worst.get((name, one.devices))
-            if known is None or known.memory is None or known.memory.needed.likely < one.memory.needed.likely:
-                worst[name, one.devices] = one
-    for (name, devices), one in worst.items():
-        if one.memory is None or estimate.accelerator.memory is None:
-            continue
+            lacking.setdefault((name, one.devices), []).append((one.memory, one))
+    for (name, devices), those in lacking.items():
+        memory, one = max(those, key=lambda of: (list(Fits).index(of[0].fits), of[0].needed.likely))
         gpus = f"{devices} GPU{'' if devices == 1 else 's'}"
-        intermediates = sorted({cell.intermediate for cell in one.planned.labels})
-        needed = one.memory.needed
+        intermediates = ", ".join(sorted({cell.intermediate for cell in one.planned.labels}))
         yield (
-            f"memory: {name} on {gpus} {one.memory.fits} ({one.planned.group}, {', '.join(intermediates)}): likely"
-            f" {needed.likely / GIB:,.0f} GiB a GPU, in its longest batch {needed.high / GIB:,.0f}, of"
-            f" {estimate.accelerator.memory / GIB:,.0f}; a smaller batchSize or more GPUs need less"
+            f"memory: {name} on {gpus} {memory.fits} ({one.planned.group}, {intermediates}): {_memory_words(memory)}"
         )
+
+
+def _memory_words(memory: Memory) -> str:
+    there = f"of {memory.there / GIB:,.0f}"
+    if memory.fits is Fits.PARTS:
+        needed = memory.needed
+        will = "will" if needed.likely > memory.there else "may"
+        return (
+            f"a batch of {memory.batch} likely needs {needed.likely / GIB:,.0f} GiB a GPU, the longest"
+            f" {needed.high / GIB:,.0f}, {there}; it {will} be computed in parts, about {memory.rows}"
+            f" row{'' if memory.rows == 1 else 's'} at a time, with the same loss"
+        )
+    row = memory.row
+    return (
+        f"even a row at a time likely needs {row.likely / GIB:,.1f} GiB a GPU, the longest row {row.high / GIB:,.1f}, {there};"
+        " a GPU that has more helps, or a smaller maxLength"
+    )
 
 
 def _measured(estimate: Estimate) -> Iterator[str]:

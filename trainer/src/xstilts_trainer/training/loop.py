@@ -255,8 +255,15 @@ class Trainer:
 
     def _find_micro_batch(self) -> None:
         whole = self.micro_batch
+        moments = 2 if self._hyperparameters.optimizer == "AdamW" else 0  # Adafactor's are a number a row
+        best = self._hyperparameters.epochs > 1 and self._validate is not None
         self.micro_batch = fitting_rows(
-            self._model, self._feed.longest(), whole, self._precision, self._group
+            self._model,
+            self._feed.longest(),
+            whole,
+            later=moments + best,
+            precision=self._precision,
+            group=self._group,
         )
         if self.micro_batch < whole:
             self._progress.note(f"{self.micro_batch} of {whole} rows of a batch are computed at a time")

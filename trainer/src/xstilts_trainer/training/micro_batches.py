@@ -7,7 +7,6 @@ dropout. So the number, once it is found, holds for the whole run.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import torch
 
@@ -18,14 +17,25 @@ from xstilts_trainer.precision import computed_in
 from xstilts_trainer.training.feed import StepBatch
 from xstilts_trainer.training.group import Group
 
-# Beside gradients a step needs memory that nothing has taken before the first one, in copies of what is trained.
-_LATER: Final = 3  # the optimiser's two moments, and the weights of the best epoch
-
 
 def fitting_rows(
-    model: TaskModel, batches: Iterable[StepBatch], rows: int, precision: Precision, group: Group
+    model: TaskModel,
+    batches: Iterable[StepBatch],
+    rows: int,
+    *,
+    later: int,
+    precision: Precision,
+    group: Group,
 ) -> int:
     """`rows`, halved until so many of each batch go forward and back in every process; the model stays as it is.
+
+    Args:
+        model: as it is before the first step.
+        batches: those that need most.
+        rows: of a process's share of a batch.
+        later: copies of what is trained for which nothing has been taken yet, beside gradients.
+        precision: of the computation.
+        group: the processes.
 
     Raises:
         SpecError: not even one row does.
@@ -34,7 +44,7 @@ def fitting_rows(
     whole = rows
     for chosen in batches:
         while True:
-            copies = _LATER + (rows < whole)  # one more: the gradients of the micro-batches before
+            copies = later + (rows < whole)  # one more: the gradients of the micro-batches before
             lack = _lack(model, chosen, rows, precision, copies)
             if not group.any(lack is not None):
                 break
