@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference/ that are made from code; with --check, say if they differ.
+"""Write the pages of docs/reference/ that are made from code, and tables of others; with --check, say if they differ.
 
 Each page is made from the one place that decides what it says: the custom resources, the chart's values, the metrics as
 they are exposed, the commands' own help, the catalogue. `make docs` runs it; a test finds what it would change.
@@ -15,7 +15,7 @@ from made_files import differing
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # for operator_progress.exposing
 
-from docs import catalogue, codes, commands, metrics, notebook, resources, values
+from docs import catalogue, codes, commands, costs, metrics, notebook, resources, values
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 HEADER: Final = "<!-- Made by scripts/reference.py (`make docs`): change what it is made from. -->\n"
@@ -31,13 +31,18 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
+PARTS: Final[Mapping[Path, Callable[[], str]]] = {costs.PAGE: costs.page}  # a table of it is made
+
+
 def main(*arguments: str) -> int:
     """Write the pages, or with --check compare them; the exit status."""
     check = "--check" in arguments
     differ = differing(FOLDER, pages(), check=check)
+    for path, make in PARTS.items():
+        differ += differing(path.parent, {path.name: make()}, check=check)
     if check and differ:
         print(
-            f"docs/reference/ must be what scripts/reference.py makes, differs in {', '.join(differ)}; "
+            f"the documentation must be what scripts/reference.py makes, differs in {', '.join(differ)}; "
             "run .venv/bin/python scripts/reference.py"
         )
         return 1
