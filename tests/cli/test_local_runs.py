@@ -40,6 +40,20 @@ def test_list(invoke, tmp_path):
     assert "--cluster lists those of the cluster" in listed.stderr
 
 
+def test_nothing_anywhere_is_no_error_unless_a_cluster_is_asked_for(invoke, tmp_path, monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    nothing = invoke("list")
+    assert (nothing.exit_code, nothing.stderr) == (0, "")
+    assert nothing.stdout == "no experiments: none was run here (in results), and no cluster is configured\n"
+    assert invoke("list", "-o", "json").stdout == "[]\n"
+    for asked in (["--cluster"], ["-A"], ["-n", "team"], ["--context", "other"], ["--kubeconfig", "none"]):
+        refused = invoke("list", *asked)
+        assert (refused.exit_code, refused.stdout) == (64, "")
+        assert "kubeconfig" in refused.stderr
+    (tmp_path / "no-kubeconfig").write_text("{}")  # a file that is there and wrong is to be mended
+    assert invoke("list").exit_code == 64
+
+
 def test_list_as_json(invoke, tmp_path):
     write_run(tmp_path)
     (one,) = json.loads(invoke("list", "-o", "json").stdout)

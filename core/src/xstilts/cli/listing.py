@@ -17,6 +17,7 @@ from xstilts.cli.places import (
     ResultsOption,
     Where,
 )
+from xstilts.cluster.client import names_cluster
 from xstilts.standing import ExperimentStanding, age, duration
 
 
@@ -39,9 +40,14 @@ def list_experiments(
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     where = Where(cluster, namespace, context, kubeconfig, results)
     chosen = where.chosen if where.chosen is not None or not (everywhere or namespace) else True
-    local = chosen is False or (chosen is None and bool(where.local.names()))
+    ran_here = bool(where.local.names())
+    beginning = chosen is None and not ran_here and not names_cluster()  # no error: there is nothing yet
+    local = chosen is False or (chosen is None and ran_here) or beginning
     if local:
-        found, words = where.local.standings(), where.local.words
+        found = where.local.standings()
+        words = where.local.words
+        if beginning:
+            words = f"none was run here (in {where.local.folder}), and no cluster is configured"
     else:
         place = where.on_cluster()
         found = place.standings(everywhere=everywhere)

@@ -21,6 +21,17 @@ _READ_SECONDS: Final = 60
 _WAITS: Final = 5  # in which a busy server may ask us to come again
 
 
+def kubeconfig_files(kubeconfig: str | None = None) -> list[Path]:
+    """Where a cluster may be named: the file that is given, else $KUBECONFIG, else ~/.kube/config."""
+    files = kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    return [Path(one) for one in files.split(os.pathsep) if one]
+
+
+def names_cluster() -> bool:
+    """Whether anything does: one of those files, or that we are a pod. Whether it leads to one is not asked."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(one.exists() for one in kubeconfig_files())
+
+
 class NotFoundError(UserError):
     """The cluster has nothing of that name."""
 
@@ -63,12 +74,13 @@ class Client:
             raise UnavailableError(
                 "talking to a cluster needs the Python package kubernetes: pip install 'xstilts[cluster]'"
             ) from None
-        file = kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+        files = kubeconfig_files(kubeconfig)
+        file = os.pathsep.join(map(str, files))
         settings = client.Configuration()
         settings.retries = _when_asked_to_wait()
         inside = not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
         try:
-            if inside and not any(Path(one).exists() for one in file.split(os.pathsep)):
+            if inside and not any(one.exists() for one in files):
                 config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call] # theirs
                 return cls(client.ApiClient(settings), "in this pod's cluster", _own_namespace())
             contexts, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
