@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from xstilts import notebook
@@ -185,6 +187,36 @@ def test_a_tidy_frame_and_a_figure_by_one_call(invoke, tmp_path):
     figure.savefig(tmp_path / "figure.png")
     with pytest.raises(ValueError, match=r"must be one of the frame \(accuracy, exact_match, f1, score\)"):
         notebook.figure(frame, metric="bleu")
+
+
+def test_no_two_series_of_a_figure_look_alike_and_an_intermediate_looks_the_same_everywhere():
+    """As many as the largest example has: 2 models, 17 intermediates."""
+    models, intermediates = ("base", "large"), [f"i{number}" for number in range(17)]
+    rows = [
+        (model, intermediate, target, language, seed, "score", 50.0 + seed)
+        for model, intermediate, target, language, seed in product(
+            models, intermediates, ("xnli", "xquad"), ("de", "en"), (1, 2)
+        )
+        if (target, intermediate) != ("xquad", "i0")  # the others look as they do elsewhere all the same
+    ]
+    figure = notebook.figure(pd.DataFrame(rows, columns=notebook.COLUMNS))
+    looks = {}
+    for axes in figure.axes:
+        for container in axes.containers:
+            line = container.lines[0]
+            look = (line.get_color(), line.get_fillstyle(), line.get_marker())
+            assert looks.setdefault(container.get_label(), look) == look
+    assert len(looks) == len(set(looks.values())) == 34
+    assert len({colour for colour, _, _ in looks.values()}) > 10
+    assert all(looks[f"base / {one}"][:2] == looks[f"large / {one}"][:2] for one in intermediates)
+    assert len({marker for _, _, marker in looks.values()}) == 2
+    (legend,) = figure.legends
+    titles = [r"$\bf{model}$", r"$\bf{intermediate}$"]
+    shown = [titles[0], *models, titles[1], *intermediates]
+    assert [text.get_text() for text in legend.get_texts()] == shown
+    figure.canvas.draw()
+    assert figure.bbox.containsx(legend.get_window_extent().x1)
+    assert figure.bbox.containsy(legend.get_window_extent().y0)
 
 
 def test_doctor_of_this_machine(invoke):
