@@ -29,6 +29,8 @@ axe.run(document, {{resultTypes: ["violations", "passes"]}}).then(found => {{
       nodes: one.nodes.slice(0, 3).map(node => node.html.slice(0, 200))}})),
     width: document.documentElement.scrollWidth,
     window: window.innerWidth,
+    ground: getComputedStyle(document.body).backgroundColor,
+    text: getComputedStyle(document.body).color,
   }});
   document.body.append(pre);
 }});
@@ -53,14 +55,19 @@ def axe_script() -> str:
     return script.read_text(encoding="utf-8")
 
 
-def inspect(page: str, program: str, folder: Path, *, width: int, dark: bool = False) -> dict[str, Any]:
-    """What axe finds on a page, all details open: passes, violations, and how wide the page is.
+def inspect(
+    page: str, program: str, folder: Path, *, width: int, dark: bool = False, printed: bool = False
+) -> dict[str, Any]:
+    """What axe finds on a page, all details open: passes, violations, how wide the page is, and its colours.
 
-    The page's own policy forbids scripts, so it is left out here. Dark colours are made those of any scheme.
+    The page's own policy forbids scripts, so it is left out here. Dark colours are made those of any scheme, and what is for
+    paper is made so for a screen.
     """
     open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
     if dark:
         open_page = open_page.replace("@media (prefers-color-scheme: dark)", "@media all")
+    if printed:
+        open_page = open_page.replace("@media print", "@media all")
     file = folder / "page.html"
     script = _RUN.format(axe=axe_script())
     file.write_text(open_page.replace("</body>", script + "</body>"), encoding="utf-8")
