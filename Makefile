@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 DEPTHS ?= 1
 
-.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock docs sbom audit clean
+.PHONY: help setup demo inputs control-plane bench-setup cluster cluster-images cluster-down demo-cluster test test-fast test-cluster lint crds chart lock docs links sbom audit clean
 NODE = PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m node
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,9 @@ $(DOCS)/installed: $(UV) locks/docs.txt
 docs: setup $(DOCS)/installed ## write docs/reference anew from the code and build the documentation site in build/docs
 	$(BIN)/python scripts/reference.py
 	$(DOCS)/bin/sphinx-build -q -W --keep-going -n -b html -d build/docs-cache docs build/docs
+
+links: $(DOCS)/installed ## ask whether each page elsewhere that the documentation links to is there (over the Internet, so in no test)
+	$(DOCS)/bin/sphinx-build -q -b linkcheck -d build/docs-cache docs build/links
 
 lint: setup ## formatting, style, types, layers
 	$(BIN)/ruff format --check .
