@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xstilts.report import Provenance, StageRecord, contents, render
+from xstilts.results import Results
 from xstilts.spec import Analysis
 
 from .browser import SERIOUS, browser, inspect
@@ -16,14 +18,29 @@ WHITE = "rgb(255, 255, 255)"
 PAPER = 717  # CSS pixels between the margins of A4, 0.4 inches each, with which browsers print
 
 
+def page_of(found: Results) -> str:
+    stages = (StageRecord("1" * 64, "train mnli on mt5-base, seed 1", 60.0, reused=False, outputs="2" * 64),)
+    return render(
+        contents(found, Analysis()),
+        Provenance({"torch": ("2.9",)}, ("cores 2",), ("google/mt5-base",), stages),
+    )
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
     """A page with every part."""
-    stages = (StageRecord("1" * 64, "train mnli on mt5-base, seed 1", 60.0, reused=False, outputs="2" * 64),)
-    return render(
-        contents(results(), Analysis()),
-        Provenance({"torch": ("2.9",)}, ("cores 2",), ("google/mt5-base",), stages),
-    )
+    return page_of(results())
+
+
+@pytest.fixture(scope="module")
+def wide_page() -> str:
+    """After as many intermediates as the largest example has, with names as long: a table of 34 columns."""
+    found = results()
+    names = [f"commonsense-qa-{number}" for number in range(13)]
+    rows = [
+        replace(row, intermediate=name) for name in names for row in found.rows if row.intermediate == "squad"
+    ]
+    return page_of(replace(found, intermediates=(*found.intermediates, *names), rows=(*found.rows, *rows)))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +72,7 @@ def test_axe_has_no_serious_finding(request, program, tmp_path, of, width, dark)
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("of", ["page", "real_page"])
+@pytest.mark.parametrize("of", ["page", "wide_page", "real_page"])
 def test_on_paper_nothing_is_cut_off_and_the_ground_is_white_also_for_who_reads_in_the_dark(
     request, program, tmp_path, of
 ):
