@@ -78,12 +78,13 @@ def s3_server(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
             patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            S3FileSystem.clear_instance_cache()  # of clients of another server, which may run beside this one
             fsspec.filesystem("s3").mkdir("artifacts")
             yield server
         finally:
             server.kill()
             server.wait()
-            S3FileSystem.clear_instance_cache()  # its clients: the next server has another address
+            S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(autouse=True)
