@@ -38,7 +38,11 @@ def test_a_stage_is_computed_as_it_asks_or_as_its_device_is_best_at(monkeypatch)
     assert precision_of(RECIPE) is Precision.FP32
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for able, best in ((True, Precision.BF16), (False, Precision.FP32)):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda *, including_emulation, able=able: able or including_emulation,
+        )
         assert precision_of(RECIPE) is best
 
 
@@ -138,7 +142,8 @@ def test_without_asking_nothing_is_another(bench):
     stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=1)
     assert "precision" not in stage.spec["hyperparameters"]
     bench.run(stage)
-    expected = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    expected = "bf16" if able else "fp32"
     assert bench.store.lookup(stage.key).environment["precision"] == expected
 
 
