@@ -18,7 +18,7 @@ from xstilts.estimate.memory import Fits
 from xstilts.estimate.work import task_shares
 from xstilts.plan import plan
 from xstilts.spec import parse_experiment
-from xstilts.stage import Kind, Mixing
+from xstilts.stage import Kind, Mixing, Precision
 
 from .conftest import EXAMPLES, estimated, manifest
 
@@ -67,6 +67,18 @@ def test_low_is_at_most_likely_and_likely_at_most_high(on, make):
         assert ordered(hours)
         assert 0 < hours.low < hours.high
         assert ordered(said.naive(group))
+
+
+def test_a_stage_is_as_fast_as_the_precision_that_the_trainer_takes(make):
+    """bf16 where the GPU has it and nothing else is asked for; sentences are compared in fp32."""
+    fp32 = {"training": {"defaults": {"precision": "FP32"}}}
+    for name, usual in {"A100": Precision.BF16, "V100": Precision.FP32, "CPU": Precision.FP32}.items():
+        left_open, asked = make(name), make(name, **fp32)
+        assert left_open.speeds[0] == ACCELERATORS[name].speed() == ACCELERATORS[name].speed(usual)
+        assert {speed.precision for speed in left_open.speeds} == {usual, Precision.FP32}
+        assert [speed.precision for speed in asked.speeds] == [Precision.FP32]
+        ratio = asked.to_run("train target").likely / left_open.to_run("train target").likely
+        assert ratio > 2 if usual is Precision.BF16 else ratio == 1
 
 
 def test_sharing_never_costs_more_than_to_do_all_alone(make):

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from xstilts.estimate.disk import checkpoint_bytes, stored_bytes
 from xstilts.estimate.facts import Facts, Sources, UnknownError
-from xstilts.estimate.hardware import Accelerator
+from xstilts.estimate.hardware import Accelerator, Speed
 from xstilts.estimate.memory import Memory, training_memory
 from xstilts.estimate.prices import Price
 from xstilts.estimate.ranges import NOTHING, Range, total
@@ -19,7 +19,7 @@ from xstilts.estimate.work import Work, evaluation_work, training_work
 from xstilts.plan import Plan, PlannedStage
 from xstilts.plan.placement import placement
 from xstilts.spec import ExperimentSpec
-from xstilts.stage import Kind, TrainSpec
+from xstilts.stage import EvaluateSpec, Kind, Precision, Stage, TrainSpec
 
 HOUR = 3600
 
@@ -118,6 +118,14 @@ class Estimate:
         order = ("prepare", "train intermediate", "train target", "evaluate", "report")
         return {group: tuple(found[group]) for group in order if group in found}
 
+    @cached_property
+    def speeds(self) -> tuple[Speed, ...]:
+        """Those at which its stages compute, that of its first training first."""
+        stages = [one.planned.stage for one in self.stages]
+        kinds = (Kind.TRAIN, Kind.EVALUATE)
+        asked = dict.fromkeys(_precision(one) for kind in kinds for one in stages if one.kind is kind)
+        return tuple({speed.precision: speed for speed in map(self.accelerator.speed, asked)}.values())
+
     def hours(self, stages: Collection[StageEstimate]) -> Range:
         """Hours of a device: GPU-hours; on a CPU hours of a stage, whatever the number of its threads."""
         return total(one.seconds * self._charged(one) for one in stages) * (1 / HOUR)
@@ -192,20 +200,20 @@ def estimate(
     )
 
 
-def seconds(work: Work, accelerator: Accelerator, devices: int) -> Range:
-    """How long so many devices take for it, without the stage's start and end."""
+def seconds(work: Work, accelerator: Accelerator, speed: Speed, devices: int) -> Range:
+    """How long so many devices take for it at a speed of theirs, without the stage's start and end."""
     one = accelerator
     scaling = one.scaling if devices > 1 else Range.exactly(1)
 
     def at(utilisation: float, scale: float, step: float, spread: float) -> float:
-        arithmetic = (work.training + work.inference) * spread / (one.peak * utilisation * devices * scale)
+        arithmetic = (work.training + work.inference) * spread / (speed.peak * utilisation * devices * scale)
         optimiser = work.traffic / one.bandwidth
         return arithmetic + optimiser + step * (work.steps + work.batches / 3)
 
     return Range(
-        at(one.utilisation.low, scaling.low, one.step.low, 1 / work.spread),
-        at(one.utilisation.likely, scaling.likely, one.step.likely, 1),
-        at(one.utilisation.high, scaling.high, one.step.high, work.spread),
+        at(speed.utilisation.low, scaling.low, one.step.low, 1 / work.spread),
+        at(speed.utilisation.likely, scaling.likely, one.step.likely, 1),
+        at(speed.utilisation.high, scaling.high, one.step.high, work.spread),
     )
 
 
@@ -235,7 +243,7 @@ def _stage(
         disk = stored_bytes(planned.stage, sources, spec.store.keep)
         parts = stage_work(planned, sources, accelerator)
         if parts:
-            own = _with_start(sum(parts.values(), Work()), accelerator, devices)
+            own = _with_start(sum(parts.values(), Work()), planned, accelerator, devices)
             naive = _naive(planned, parts, own, accelerator, devices)
         if planned.stage.kind is Kind.TRAIN:
             memory = _memory(planned, sources, accelerator, devices)
@@ -256,8 +264,17 @@ def stage_work(planned: PlannedStage, sources: Sources, accelerator: Accelerator
     return {}
 
 
-def _with_start(work: Work, accelerator: Accelerator, devices: int) -> Range:
-    return accelerator.start + seconds(work, accelerator, devices)
+def _with_start(work: Work, planned: PlannedStage, accelerator: Accelerator, devices: int) -> Range:
+    speed = accelerator.speed(_precision(planned.stage))
+    return accelerator.start + seconds(work, accelerator, speed, devices)
+
+
+def _precision(stage: Stage) -> Precision | None:
+    """What a stage asks for; None where it leaves that to the device."""
+    if stage.kind is Kind.TRAIN:
+        return TrainSpec.model_validate(stage.spec).hyperparameters.precision
+    recipe = EvaluateSpec.model_validate(stage.spec).hyperparameters
+    return recipe.precision if recipe else Precision.FP32  # which sentences are compared in
 
 
 def _naive(
@@ -266,7 +283,7 @@ def _naive(
     """A training for each cell that needs it; of each cell's evaluation its own target alone."""
     if planned.stage.kind is Kind.TRAIN:
         return own * len(planned.labels)
-    alone = {name: _with_start(work, accelerator, devices) for name, work in parts.items()}
+    alone = {name: _with_start(work, planned, accelerator, devices) for name, work in parts.items()}
     return total(alone[cell.target] for cell in planned.labels)
 
 
@@ -291,5 +308,5 @@ def _measured(
     if not parts:
         return None
     devices = took.gpus or took.threads
-    predicted = _with_start(sum(parts.values(), Work()), accelerator, devices)
+    predicted = _with_start(sum(parts.values(), Work()), planned, accelerator, devices)
     return Measured(planned.key, planned.group, took.seconds, predicted, on_gpus=bool(took.gpus))

@@ -7,7 +7,7 @@ from typing import Any
 
 from xstilts.estimate.cost import Estimate, Measured, StageEstimate
 from xstilts.estimate.disk import CHECKPOINTS
-from xstilts.estimate.hardware import GIB
+from xstilts.estimate.hardware import GIB, Speed
 from xstilts.estimate.memory import Fits, Memory
 from xstilts.estimate.ranges import Range, total
 
@@ -24,10 +24,15 @@ def to_json(estimate: Estimate) -> dict[str, Any]:
     return {
         "accelerator": {
             "name": estimate.accelerator.name,
-            "peakFlops": estimate.accelerator.peak,
-            "precision": "fp32",
             "memoryBytes": estimate.accelerator.memory,
-            "utilisation": _worst_last(estimate.accelerator.utilisation),
+            "speeds": [
+                {
+                    "precision": speed.precision.lower(),
+                    "peakFlops": speed.peak,
+                    "utilisation": _worst_last(speed.utilisation),
+                }
+                for speed in estimate.speeds
+            ],
         },
         "unit": unit(estimate),
         "price": None
@@ -96,12 +101,9 @@ def number(value: float) -> str:
 
 
 def _lines(estimate: Estimate) -> Iterator[str]:
-    one = estimate.accelerator
-    best, likely, worst = (round(100 * value) for value in _parts(one.utilisation))
-    yield (
-        f"{unit(estimate)} on {one.name}, by {worst} to {best} % (likely {likely}) of its {one.peak / 1e12:,.3g} fp32 TFLOPS"
-        f"{' a thread' if one.is_cpu else ''}:"
-    )
+    speeds = " and ".join(_speed(speed) for speed in estimate.speeds)
+    thread = " a thread" if estimate.accelerator.is_cpu else ""
+    yield f"{unit(estimate)} on {estimate.accelerator.name}, by {speeds}{thread}:"
     yield _row("", ("low", "likely", "high", "not run", "naive", *_cost_title(estimate), "disk"))
     for group, title in GROUPS.items():
         if group in estimate.groups:
@@ -112,6 +114,11 @@ def _lines(estimate: Estimate) -> Iterator[str]:
     if peak:
         yield f"while a training runs, its {CHECKPOINTS} last checkpoints lie beside it: up to {_bytes(peak)} together"
     yield from _measured(estimate)
+
+
+def _speed(speed: Speed) -> str:
+    best, likely, worst = (round(100 * value) for value in _parts(speed.utilisation))
+    return f"{worst} to {best} % (likely {likely}) of its {speed.peak / 1e12:,.3g} {speed.precision.lower()} TFLOPS"
 
 
 def _cells(estimate: Estimate, group: str | None) -> Sequence[str]:
