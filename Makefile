@@ -78,12 +78,14 @@ lint: setup ## formatting, style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every core takes a file of tests at a time, and has the servers and models that files share once.
+# Every core takes a file of tests at a time, and has the servers and models that files share once. What the tests would build
+# is built before: it takes minutes, and a worker of pytest says nothing meanwhile.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
-test-fast: setup ## the unit tests
+BUILT := $(if $(or $(XSTILTS_TEST_KUBECONFIG),$(KUBEBUILDER_ASSETS)),,control-plane)
+test-fast: setup $(BUILT) ## the unit tests
 	$(PYTEST) -m "not slow and not cluster"
 
-test: setup lint ## every check and test
+test: setup lint $(BUILT) ## every check and test
 	$(PYTEST)
 
 test-cluster: cluster-images ## the tests on that node: images, chart, the quickstart as it stands, interruptions
