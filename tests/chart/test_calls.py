@@ -147,7 +147,9 @@ class Team:
 async def test_the_calls_are_within_the_grants_and_the_grants_within_the_calls(
     installed: Audited, tmp_path: Path
 ) -> None:
-    installed.kubectl("delete", "leases", "--all", "-n", NAMESPACE)  # which an operator of another test has made
+    installed.kubectl(
+        "delete", "leases", "--all", "-n", NAMESPACE
+    )  # which an operator of another test has made
     others = len(installed.requests())  # of tests that speak as the operator's account
     async with connect(installed.kubeconfig) as api:
         team = Team(api, installed)

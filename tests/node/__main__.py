@@ -1,5 +1,6 @@
 """The commands behind `make cluster`, `make cluster-images`, `make demo-cluster` and `make cluster-down`.
 
+python -m node can      whether one can be made here; else the reason, and exit status 1
 python -m node up       a cluster, unless one runs; prints its kubeconfig
 python -m node images   build what has changed of the two images, and put them on the node
 python -m node demo     run examples/quickstart.yaml on it, to a table
@@ -30,6 +31,12 @@ UP_WITHIN_S, DOWN_WITHIN_S = 900, 120
 def say(line: str) -> None:
     """Tell the person at the terminal, at once."""
     print(line, flush=True)  # noqa: T201 - a command
+
+
+def can() -> None:
+    """Whether there can be a cluster."""
+    if not kind.wanted():
+        machine.able()
 
 
 def up() -> None:
@@ -118,7 +125,7 @@ def run_demo() -> None:
     demo.run(cluster(), say)
 
 
-COMMANDS = {"up": up, "serve": serve, "images": put_images, "demo": run_demo, "down": down}
+COMMANDS = {"can": can, "up": up, "serve": serve, "images": put_images, "demo": run_demo, "down": down}
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from node import place
 from node.commands import NodeError, attempt, run
 
 # program -> Debian's package of it
@@ -21,6 +22,29 @@ NODE = {
     "mount": "mount",
 }
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
+ROOM = 25_000_000_000  # bytes of disk: both images, built and unpacked
+
+
+def able(cgroups: Path = Path("/sys/fs/cgroup")) -> None:
+    """That a node and its images can be made here; nothing is installed or changed.
+
+    Raises:
+        NodeError: not so; says what is missing.
+    """
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise NodeError("a node is made of Debian's packages, by root")
+    if not attempt("unshare", "--mount", "--net", "true"):
+        raise NodeError("a node makes namespaces, and root may not do that here")
+    group = (cgroups / "cpu" if (cgroups / "cpu").is_dir() else cgroups) / "xstilts-probe"
+    try:
+        group.mkdir()
+        group.rmdir()
+    except OSError as error:
+        raise NodeError(f"a node makes control groups, and root may not do that here: {error}") from None
+    folder = next(one for one in (place.HOME, *place.HOME.parents) if one.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < ROOM and not place.BUILDAH.is_dir():
+        raise NodeError(f"the images need {ROOM / 1e9:.0f} GB below {folder}, and {free / 1e9:.0f} are free")
 
 
 def require(programs: dict[str, str], say: Callable[[str], None]) -> None:
