@@ -131,10 +131,13 @@ def test_ctrl_c_in_the_middle_deletes_the_pod_and_puts_nothing(person: Person, d
         text=True,
     )
     with begun:
-        assert begun.stderr is not None
-        while "sends 2 files" not in begun.stderr.readline():
-            assert begun.poll() is None
-        begun.send_signal(signal.SIGINT)
-        assert begun.wait(60) == 130
+        try:
+            assert begun.stderr is not None
+            while "sends 2 files" not in begun.stderr.readline():
+                assert begun.poll() is None
+            begun.send_signal(signal.SIGINT)
+            assert begun.wait(60) == 130
+        finally:
+            begun.kill()
     assert person.pods() == []
     assert person.store.latest("interrupted") is None

@@ -30,6 +30,7 @@ class Command:
         self._socket.settimeout(SILENT_SECONDS)
         self._output, self._said, self._status = bytearray(), bytearray(), bytearray()
         self._open = True
+        self._interrupted = False
         self.input = cast("IO[bytes]", _Input(self))
         self.output = io.BufferedReader(_Output(self), CHUNK)
 
@@ -43,12 +44,14 @@ class Command:
         return self._exit_code(), self._said.decode(errors="replace").strip()
 
     def send(self, data: bytes) -> None:
-        """Write to its input.
+        """Write to its input; nothing where an interruption has ended the connection, which is on its way to the caller.
 
         Raises:
             BrokenPipeError: it has ended.
             UnavailableError: the connection is lost.
         """
+        if self._interrupted:  # an archive that is left writes what it has kept back
+            return
         for begin in range(0, len(data), CHUNK):
             while self._open and self._has_something():
                 self._receive()
@@ -75,6 +78,9 @@ class Command:
             self._socket.send_binary(message)
         except (websocket.WebSocketException, OSError) as error:
             raise self._lost(error) from None
+        except BaseException:
+            self._interrupt()
+            raise
 
     def _receive(self) -> None:
         import websocket  # noqa: PLC0415 - kubernetes brings it
@@ -86,10 +92,18 @@ class Command:
             return
         except (websocket.WebSocketException, OSError) as error:
             raise self._lost(error) from None
+        except BaseException:
+            self._interrupt()
+            raise
         if code == websocket.ABNF.OPCODE_CLOSE:
             self._open = False
         elif data and data[0] in {_OUTPUT, _ERROR, _END}:
             {_OUTPUT: self._output, _ERROR: self._said, _END: self._status}[data[0]].extend(data[1:])
+
+    def _interrupt(self) -> None:
+        """End the connection: Ctrl-C in the middle of a message, after which neither side understands the other."""
+        self._interrupted = True
+        self.close()
 
     def _has_something(self) -> bool:
         sock = self._socket.sock
