@@ -158,7 +158,8 @@ def test_every_panel_of_a_dashboard_shows_the_run(
 
 def test_what_remains_was_told_until_nothing_did(prometheus: Prometheus, applied: Applied) -> None:
     ((_, told),) = prometheus.during("xstilts_experiment_remaining_seconds", applied.begin, applied.end)
-    assert all(seconds > 0 for _, seconds in told)
+    assert max(seconds for _, seconds in told) > 0
+    assert min(seconds for _, seconds in told) >= 0  # while the report is written, nothing does
     assert told[-1][0] < applied.end
 
 
