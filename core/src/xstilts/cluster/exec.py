@@ -9,6 +9,8 @@ import io
 import json
 import select
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Final, cast
 
 from xstilts.errors import Problem, UnavailableError
@@ -72,38 +74,36 @@ class Command:
         return data
 
     def _send(self, message: bytes) -> None:
-        import websocket  # noqa: PLC0415 - kubernetes brings it
-
-        try:
+        with self._whole():
             self._socket.send_binary(message)
-        except (websocket.WebSocketException, OSError) as error:
-            raise self._lost(error) from None
-        except BaseException:
-            self._interrupt()
-            raise
 
     def _receive(self) -> None:
         import websocket  # noqa: PLC0415 - kubernetes brings it
 
-        try:
-            code, data = self._socket.recv_data()
-        except websocket.WebSocketConnectionClosedException:
-            self._open = False
-            return
-        except (websocket.WebSocketException, OSError) as error:
-            raise self._lost(error) from None
-        except BaseException:
-            self._interrupt()
-            raise
+        with self._whole():
+            try:
+                code, data = self._socket.recv_data()
+            except websocket.WebSocketConnectionClosedException:
+                self._open = False
+                return
         if code == websocket.ABNF.OPCODE_CLOSE:
             self._open = False
         elif data and data[0] in {_OUTPUT, _ERROR, _END}:
             {_OUTPUT: self._output, _ERROR: self._said, _END: self._status}[data[0]].extend(data[1:])
 
-    def _interrupt(self) -> None:
-        """End the connection: Ctrl-C in the middle of a message, after which neither side understands the other."""
-        self._interrupted = True
-        self.close()
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """One message: all of it, or the connection ends, as at Ctrl-C, since neither side would understand the other."""
+        import websocket  # noqa: PLC0415 - kubernetes brings it
+
+        try:
+            yield
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._lost(error) from None
+        except BaseException:
+            self._interrupted = True
+            self.close()
+            raise
 
     def _has_something(self) -> bool:
         sock = self._socket.sock
