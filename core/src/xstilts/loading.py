@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from xstilts.cluster.place import ClusterPlace
@@ -33,7 +34,7 @@ class Loaded:
     place: str
     store: Store | None
 
-    @property
+    @cached_property
     def primary(self) -> list[PrimaryRow]:
         """The rows of the primary answer; none without a store, which alone holds what they are computed from."""
         return primary(self.results, self.experiment.spec.analysis) if self.store is not None else []

@@ -25,7 +25,6 @@ from xstilts.loading import Loaded
 from xstilts.results import summary_table
 from xstilts.results.intervals import interval_table
 from xstilts.results.pivot import pivot_tables
-from xstilts.results.primary import PrimaryRow
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rates_table import rates_table
 from xstilts.results.table import Table
@@ -80,7 +79,7 @@ def results(
     """  # noqa: D301 - `\b` is the mark that keeps the lines below it apart
     _check(output, {"--pivot": pivot, "--ci": ci})
     loaded = load(target, Where(cluster, namespace, context, kubeconfig, results), store)
-    found, answer = loaded.results, loaded.primary
+    found = loaded.results
     if rates and not found.rates:
         typer.echo(_no_rates(loaded), err=True)
     if rates:
@@ -88,11 +87,12 @@ def results(
     elif pivot:
         tables = pivot_tables(found, ci=ci)
     else:
+        analysis = loaded.experiment.spec.analysis
         tables = [
             interval_table(found) if ci else summary_table(found),
-            *([primary_table(answer, found, loaded.experiment.spec.analysis)] if answer else []),
+            *([primary_table(answer, found, analysis)] if (answer := loaded.primary) else []),
         ]
-    _print(output, tables, loaded, answer, rates=rates)
+    _print(output, tables, loaded, rates=rates)
 
 
 def _check(output: Format, laid_out: Mapping[str, bool]) -> None:
@@ -107,16 +107,14 @@ def _check(output: Format, laid_out: Mapping[str, bool]) -> None:
             raise typer.BadParameter(sentence, param_hint=option)
 
 
-def _print(
-    output: Format, tables: Sequence[Table], loaded: Loaded, answer: Sequence[PrimaryRow], *, rates: bool
-) -> None:
+def _print(output: Format, tables: Sequence[Table], loaded: Loaded, *, rates: bool) -> None:
     found = loaded.results
     match output:
         case Format.TABLE:
             for table in tables:
                 print_table(table)
         case Format.JSON:
-            typer.echo(to_json(found, answer), nl=False)
+            typer.echo(to_json(found, loaded.primary), nl=False)
         case Format.CSV:
             typer.echo(rates_to_csv(found) if rates else to_csv(found), nl=False)
         case Format.MARKDOWN:
