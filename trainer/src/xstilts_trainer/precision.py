@@ -19,10 +19,8 @@ def precision_of(recipe: Hyperparameters) -> Precision:
     """What the stage asks for, else what its device is best at."""
     if recipe.precision is not None:
         return recipe.precision
-    on_gpu = device().type == "cuda"
-    has_units = on_gpu and torch.cuda.is_bf16_supported(
-        including_emulation=False
-    )  # emulated, it is slower than fp32
+    # Emulated, it is slower than fp32.
+    has_units = device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Precision.BF16 if has_units else Precision.FP32
 
 
