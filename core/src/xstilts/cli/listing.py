@@ -40,13 +40,10 @@ def list_experiments(
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     where = Where(cluster, namespace, context, kubeconfig, results)
     chosen = where.chosen if where.chosen is not None or not (everywhere or namespace) else True
-    ran_here = bool(where.local.names())
-    beginning = chosen is None and not ran_here and not names_cluster()  # no error: there is nothing yet
-    local = chosen is False or (chosen is None and ran_here) or beginning
+    local = chosen is False or (chosen is None and (bool(where.local.names()) or not names_cluster()))
     if local:
-        found = where.local.standings()
-        words = where.local.words
-        if beginning:
+        found, words = where.local.standings(), where.local.words
+        if chosen is None and not found:  # no error: there is nothing yet
             words = f"none was run here (in {where.local.folder}), and no cluster is configured"
     else:
         place = where.on_cluster()
