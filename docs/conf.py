@@ -37,6 +37,8 @@ html_css_files = ["site.css"]
 # Pages that stand elsewhere in the tree, and the page of the site that shows the same.
 ELSEWHERE = {
     "README.md": "index.md",
+    "CONTRIBUTING.md": "development/index.md",
+    "CHANGELOG.md": "changelog.md",
     "charts/xstilts/README.md": "reference/helm-values.md",
     "examples/own-task": "how-to/own-task.md",
     "examples/own-task/README.md": "how-to/own-task.md",
