@@ -13,8 +13,8 @@ from xstilts.cli import app
 _EXAMPLES: Final = "Examples:\n"
 PAGE = """# Command line
 
-The help of every command, as `xstilts COMMAND --help` prints it. What holds for all of them (where an experiment is looked
-for, the form of the output, completion) stands in [Commands](../commands.md), exit codes in [Exit codes](exit-codes.md).
+The help of every command, as `xstilts COMMAND --help` prints it. What all of them have in common (where an experiment is looked
+for, the form of the output, completion) is on the page [How commands behave](../commands.md), exit codes on [Exit codes](exit-codes.md).
 
 """
 

@@ -1,4 +1,4 @@
-"""What docs/commands.md shows of an estimate is what is printed."""
+"""What docs/how-to/estimate.md shows of an estimate is what is printed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from xstilts.cli import app
 
 def test_the_table_that_is_shown_is_the_one_that_is_printed(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
-    text = (repository / "docs" / "commands.md").read_text(encoding="utf-8")
-    section = text.partition("\n## What an experiment takes\n")[2].partition("\n## ")[0]
+    text = (repository / "docs" / "how-to" / "estimate.md").read_text(encoding="utf-8")
+    section = text.partition("\n## ")[0]
     command, *shown = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     words = shlex.split(command)
     assert words[:2] == ["xstilts", "plan"]
@@ -26,7 +26,7 @@ def test_the_table_that_is_shown_is_the_one_that_is_printed(repository, tmp_path
 def test_every_field_of_the_json_is_told(repository, make):
     from xstilts.estimate.show import to_json
 
-    text = (repository / "docs" / "commands.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "how-to" / "estimate.md").read_text(encoding="utf-8")
     said = to_json(make(budget={"gpuHours": 5}))
     names = {*said, *said["total"], *said["stages"][0], *said["accelerator"], *said["budget"]}
     training = next(one for one in said["stages"] if one["memory"])

@@ -20,7 +20,7 @@ GROUPS = {
 
 
 def to_json(estimate: Estimate) -> dict[str, Any]:
-    """An estimate as JSON: its form stands in docs/commands.md."""
+    """An estimate as JSON: its form is in docs/how-to/estimate.md."""
     return {
         "accelerator": {
             "name": estimate.accelerator.name,
