@@ -44,7 +44,7 @@ def test_a_link_to_a_file_of_the_tree_can_be_downloaded(site: Path) -> None:
 
 def test_a_page_that_shows_a_file_keeps_that_files_links(site: Path) -> None:
     page = (site / "how-to" / "own-task.html").read_text(encoding="utf-8")
-    assert "Bringing one" in page
+    assert "Bring your own" in page
     assert list((site / "_downloads").glob("*/name_kind.py"))
 
 
