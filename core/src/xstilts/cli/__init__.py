@@ -58,10 +58,11 @@ def _xstilts(
         typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Cross-lingual transfer experiments, from a TransferExperiment file to an XTREME table.
+    """Cross-lingual transfer experiments, from one YAML file to a table with intervals, here or on Kubernetes.
 
     \b
     Examples:
+      xstilts init experiment.yaml
       xstilts validate experiment.yaml
       xstilts plan experiment.yaml
       xstilts run experiment.yaml

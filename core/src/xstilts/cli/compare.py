@@ -38,10 +38,10 @@ def compare_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Compare the scores that two experiments both have, and their specs.
+    """Compare two experiments: the scores that both have, and specs.
 
-    Scores are matched by the names of model, intermediate and target. Below stands in which fields of the spec they
-    differ, and what only one of them has scored.
+    Scores are matched by the names of model, intermediate and target. Below them are the fields in which the specs differ,
+    and what only one of the two has scored.
 
     \b
     Examples:

@@ -40,8 +40,8 @@ def doctor(
 ) -> None:
     """Check what experiments need, on this machine and on the cluster.
 
-    With --local or --cluster only on one of them. Of the cluster: that it answers, the CRDs, your rights, the operator,
-    GPUs, store and queue. Each line that is not well says what to do. Exit code 1 if one has failed.
+    With --local or --cluster, only on one of them. On the cluster it checks that the API server answers, the CRDs, your rights,
+    the operator, GPUs, store and queue. Each line that is not ok says what to do. Exit code 1 if one has failed.
 
     \b
     Examples:

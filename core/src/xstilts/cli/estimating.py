@@ -35,18 +35,18 @@ AcceleratorOption = Annotated[
     typer.Option(
         "--accelerator",
         metavar="NAME",
-        help=f"What to estimate for: {', '.join(ACCELERATORS)}. Default: {DEFAULT.name}, or CPU where no GPU is asked for.",
+        help=f"What to estimate for: {', '.join(ACCELERATORS)}. Default: {DEFAULT.name}, or CPU if no GPU is asked for.",
     ),
 ]
 InputsOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="The cluster's store, if this machine reaches it: how large inputs are stands there."
+        "--store", help="The cluster's store, if this machine reaches it: it tells how large inputs are."
     ),
 ]
 PriceOption = Annotated[
     str | None,
-    typer.Option("--price", metavar="PRICE", help="Of an hour of one GPU: `1.80` or `1.80 EUR`."),
+    typer.Option("--price", metavar="PRICE", help="The price of an hour of one GPU: `1.80` or `1.80 EUR`."),
 ]
 PricesOption = Annotated[
     Path | None,

@@ -54,10 +54,10 @@ def export(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write an experiment into a folder: file, plan, scores, tables, predictions.
+    """Write file, plan, scores, tables and predictions into a folder.
 
-    predictions/MODEL/INTERMEDIATE/seed-N/ is a submission that `xstilts score` takes. Those of a cluster's experiment
-    are in its store: name it with --store.
+    predictions/MODEL/INTERMEDIATE/seed-N/ is a submission that `xstilts score` takes. The predictions of a cluster's
+    experiment are in its store: name it with --store.
 
     \b
     Examples:

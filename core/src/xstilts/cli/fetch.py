@@ -13,14 +13,20 @@ import typer
 
 from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.places import (
-    ClusterOption,
     ContextOption,
     KubeconfigOption,
-    NamespaceOption,
     Where,
     complete_name,
 )
-from xstilts.cli.reaching import AnyStoreOption, ClaimOption, ImageOption, PodOptions, remote_store
+from xstilts.cli.reaching import (
+    AnyStoreOption,
+    ClaimOption,
+    ImageOption,
+    PodOptions,
+    StoreClusterOption,
+    StoreNamespaceOption,
+    remote_store,
+)
 from xstilts.errors import Problem, UserError
 from xstilts.store import FileEntry, Store, store_root
 from xstilts.store.stream import copy_out
@@ -41,18 +47,18 @@ def fetch(
     ],
     *,
     store: AnyStoreOption = None,
-    namespace: NamespaceOption = None,
-    cluster: ClusterOption = None,
+    namespace: StoreNamespaceOption = None,
+    cluster: StoreClusterOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
     claim: ClaimOption = None,
     image: ImageOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Copy out of the store: an experiment's report, what a stage has made, or an input. Every hash is verified.
+    """Copy a report, a stage's output or an input out of the store.
 
-    The folder is there whole or not at all. With --cluster a pod of your own mounts the store, for as long as the files
-    come over.
+    Every hash is verified, and the folder is there whole or not at all. With --cluster, a pod of your own mounts the store
+    while the files are copied.
 
     \b
     Examples:

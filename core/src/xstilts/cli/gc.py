@@ -33,7 +33,7 @@ def gc(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Needed are also the experiments that the cluster has now.")
+        bool, typer.Option("--cluster", help="Also keep what the experiments need that the cluster has now.")
     ] = False,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
@@ -41,16 +41,16 @@ def gc(
     kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List what the store holds and none of the given experiments needs, with sizes; with --yes, remove it.
+    """List what no given experiment needs of the store, or remove it.
 
-    Listed are artifacts and inputs, what experiments have noted that they use (see spec.store.keep), what was set aside
-    as damaged more than a week ago, drafts whose process is dead, and checkpoints without a new one for a day. Name all
-    experiments of the namespace: what belongs to one that is not named goes.
+    Name every experiment of the namespace: what belongs to one that is not named goes. Listed, with sizes, are artifacts and
+    inputs, what experiments have noted that they use (see spec.store.keep), what was set aside as damaged more than a week
+    ago, drafts whose process is dead, and checkpoints without a new one for a day.
 
-    Where an experiment of a cluster names something without its commit or digest, no file leads to what it has made: that
-    is kept, and a last line says so. With --cluster the cluster is asked for the experiments that it has in the
-    namespace, which then need not be named, and what such a one has left that it has no more is listed too. --store
-    names the cluster's store as this machine reaches it.
+    If an experiment of a cluster names something without a commit or digest, its file does not lead to what it has made: that
+    is kept, and a last line says so. With --cluster, the cluster is asked which experiments it has in the namespace; they
+    need not be named, and what deleted ones have left is listed too. --store names the cluster's store as this machine
+    reaches it.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Write a first experiment file, with a comment at every part: it is valid, and small.
+    """Write a first experiment file: valid, small, and commented.
 
     \b
     Examples:

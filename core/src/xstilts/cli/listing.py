@@ -23,7 +23,9 @@ from xstilts.standing import ExperimentStanding, age, duration
 
 def list_experiments(
     *,
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")
+    ] = False,
     output: OutputOption = Output.TEXT,
     cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
@@ -31,7 +33,7 @@ def list_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """List experiments: those that were run here, if any were, else the cluster's.
+    """List the experiments that were run here, else the cluster's.
 
     \b
     Examples:

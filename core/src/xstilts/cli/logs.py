@@ -28,7 +28,7 @@ def logs(
         str | None, typer.Option("--stage", help="Part of a stage's title or name, as `watch` shows it.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until it ends.")] = False,
-    tail: Annotated[int, typer.Option(min=1, help="So many of the last lines.")] = 200,
+    tail: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 200,
     output: OutputOption = Output.TEXT,
     cluster: ClusterOption = None,
     namespace: NamespaceOption = None,
@@ -36,9 +36,10 @@ def logs(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Show the log of one stage: of the first that failed, else of one that runs, else of the last.
+    """Show the log of one stage, by default of the first that failed.
 
-    On a cluster it is that of the last attempt's pod; where that is gone, what the stage's status keeps of a failure.
+    If none has failed it is that of one that runs, else of the last. On a cluster it comes from the last attempt's pod; if
+    that is gone, from what the stage's status keeps of a failure.
 
     \b
     Examples:

@@ -23,17 +23,17 @@ def pin(
     ],
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit with 1 where something is not pinned.")
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if something is not pinned.")
     ] = False,
     store: StoreOption = None,
     namespace: NamespaceOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Pin an experiment file: hub commits and store digests are written into it, all else stays as it is.
+    """Write hub commits and store digests into an experiment file.
 
     A hub model or data set without a commit gets the one that it is at now; one that has a commit keeps it.
-    `store://NAME`, with or without a digest, gets the digest that was put last. A plain path is put into the store.
-    HF_TOKEN and HF_ENDPOINT are honoured.
+    `store://NAME`, with or without a digest, gets the digest that was put last. A plain path is put into the store. The rest
+    of the file stays as it is. HF_TOKEN and HF_ENDPOINT are honoured.
 
     \b
     Examples:

@@ -41,16 +41,19 @@ ClusterOption = Annotated[
     bool | None,
     typer.Option(
         "--cluster/--local",
-        help="Where it is. Default: this machine, if it was run here (and not as kubectl's plugin), else the cluster.",
+        help="Where to look. Default: this machine if it was run here (not as kubectl's plugin), else the cluster.",
     ),
 ]
 NamespaceOption = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="Namespace. Default: the file's, else the context's."),
 ]
-ContextOption = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+ContextOption = Annotated[
+    str | None, typer.Option("--context", help="Context of the kubeconfig. Default: its current one.")
+]
 KubeconfigOption = Annotated[
-    str | None, typer.Option("--kubeconfig", help="Default: $KUBECONFIG, else ~/.kube/config.")
+    str | None,
+    typer.Option("--kubeconfig", help="How to reach the cluster. Default: $KUBECONFIG, else ~/.kube/config."),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder of the local runs.")]
 

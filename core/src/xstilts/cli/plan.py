@@ -38,10 +38,11 @@ def plan(
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Show the stages of an experiment by kind, which of them are done, what sharing them saves, and what they will take.
+    """Show what an experiment would run, and what that will take.
 
-    Nothing is run or fetched. Done is what the store has; with --cluster, what the namespace's stages say. Hours, money, disk
-    and memory are estimates, on the accelerator that is named; beside them stands what done stages took.
+    It lists the stages by kind, those that are done, and what sharing them saves; nothing is run or fetched. A stage is done if
+    the store has it; with --cluster, if the namespace's stages say so. Hours, money, disk and memory are estimates for the
+    accelerator that you name; stages that are done have the time they took beside the estimate.
 
     \b
     Examples:

@@ -9,13 +9,19 @@ import typer
 
 from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.cli.places import (
-    ClusterOption,
     ContextOption,
     KubeconfigOption,
-    NamespaceOption,
     Where,
 )
-from xstilts.cli.reaching import AnyStoreOption, ClaimOption, ImageOption, PodOptions, remote_store
+from xstilts.cli.reaching import (
+    AnyStoreOption,
+    ClaimOption,
+    ImageOption,
+    PodOptions,
+    StoreClusterOption,
+    StoreNamespaceOption,
+    remote_store,
+)
 from xstilts.stage import InputRef
 from xstilts.store import Store, store_root
 
@@ -28,20 +34,21 @@ def put(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder with its files.")],
     *,
     store: AnyStoreOption = None,
-    namespace: NamespaceOption = None,
-    cluster: ClusterOption = None,
+    namespace: StoreNamespaceOption = None,
+    cluster: StoreClusterOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
     claim: ClaimOption = None,
     image: ImageOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Put a folder (a model's checkpoint, or a task's files) into the store, and print what to name it by.
+    """Put a folder into the store, and print the name for experiments.
 
-    The digest stands for the files' paths and bytes: the same folder has the same name on any machine, and putting it
-    again changes nothing. Hidden files are left out. Links are followed inside the folder only.
+    It may be a model's checkpoint or a task's files. The printed name ends with a digest of the files' paths and bytes: the same
+    folder has the same digest on any machine, and putting it again changes nothing. Hidden files are left out. Links are
+    followed inside the folder only.
 
-    With --cluster a pod of your own mounts the store, for as long as the folder goes over.
+    With --cluster, a pod of your own mounts the store while the folder is copied.
 
     \b
     Examples:

@@ -20,15 +20,24 @@ AnyStoreOption = Annotated[
         "administrator's, by default `default`.",
     ),
 ]
+StoreClusterOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--cluster/--local",
+        help="Whether the store is one of the cluster's. Default: this machine's (as kubectl's plugin, the cluster's).",
+    ),
+]
+StoreNamespaceOption = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace. Default: default; with --cluster, the context's."),
+]
 ClaimOption = Annotated[
     str | None,
-    typer.Option(
-        "--claim", help="With --cluster: the store's volume claim, where the cluster does not say it."
-    ),
+    typer.Option("--claim", help="With --cluster: the store's volume claim, if the cluster does not say it."),
 ]
 ImageOption = Annotated[
     str | None,
-    typer.Option("--image", help="With --cluster: the operator's image, where the cluster does not say it."),
+    typer.Option("--image", help="With --cluster: the operator's image, if the cluster does not say it."),
 ]
 
 

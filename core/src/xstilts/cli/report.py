@@ -35,7 +35,8 @@ def report(
     submission: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL/INTERMEDIATE/SEED", help="Also the folder of a submission to XTREME, of these."
+            metavar="MODEL/INTERMEDIATE/SEED",
+            help="Also write a folder to submit to XTREME, of this model, intermediate and seed.",
         ),
     ] = None,
     output: OutputOption = Output.TEXT,
@@ -46,10 +47,11 @@ def report(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write the report: one HTML page that needs no network, its tables as CSV, Markdown, LaTeX and Parquet, its charts as SVG.
+    """Write the report: one offline HTML page, with tables and charts.
 
-    It is over the evaluations that the store holds; while some are missing, it says partial. It is written to
-    results/NAME, as `xstilts run` does at its end. Of a cluster's experiment, --store names its store.
+    Beside the page it writes the tables as CSV, Markdown, LaTeX and Parquet, and the charts as SVG, to results/NAME, as
+    `xstilts run` does at its end. It covers the evaluations that the store holds; while some are missing, it says partial.
+    For an experiment of a cluster, name its store with --store.
 
     \b
     Examples:

@@ -48,7 +48,10 @@ def results(
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the results.")] = Format.TABLE,
     pivot: Annotated[
         bool,
-        typer.Option("--pivot", help="A row a language, a column an intermediate; not with -o csv or json."),
+        typer.Option(
+            "--pivot",
+            help="One row for each language, one column for each intermediate; not with -o csv or json.",
+        ),
     ] = False,
     ci: Annotated[
         bool,
@@ -64,12 +67,12 @@ def results(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Show an experiment's results, as far as its evaluations are done.
+    """Show an experiment's results so far.
 
-    The table has a row a model, intermediate and target, over languages and seeds; `-o csv` has every single number,
-    and `-o json` both, and what sweeps have chosen. A second table has the primary answer that the file fixes (spec.analysis), where items are right
-    or wrong. While evaluations are missing, the title says partial and the notes name them. Those of a cluster come
-    from its stages' statuses, without the primary answer and the rates; with --store they come from its store, with both.
+    The table has one row for each model, intermediate and target, over languages and seeds. A second table has the primary
+    answer, which the file fixes (spec.analysis). `-o csv` has every single number; `-o json` has both, and what sweeps have
+    chosen. While evaluations are missing, the title says partial and the notes name them. Results of a cluster come from its
+    stages' statuses, without the primary answer and the rates; with --store they come from its store, with both.
 
     \b
     Examples:

@@ -31,15 +31,16 @@ def run(
     store: StoreOption = None,
     namespace: NamespaceOption = None,
     parallelism: Annotated[
-        int, typer.Option(min=1, help="So many stages at once, each with spec.resources.cpu threads.")
+        int, typer.Option(min=1, help="How many stages run at once, each with spec.resources.cpu threads.")
     ] = 1,
     results: Annotated[Path, typer.Option(help="Folder for the report and the logs.")] = Path("results"),
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Run an experiment on this machine: what the store holds already is not run again.
+    """Run an experiment on this machine.
 
-    Ctrl-C, or the end of the terminal (but for nohup), saves what is running; the same command continues. A stage that
-    fails stops only what depends on it. At the end the table is printed, and the report is in results/NAME/report.html.
+    What the store holds already is not run again. Ctrl-C, or closing the terminal (unless under nohup), saves what is
+    running, and the same command continues it. A stage that fails stops only what depends on it. At the end the table is
+    printed, and the report is in results/NAME/report.html.
     Exit codes: 0 everything has its scores; 1 something failed; 64 the file is wrong; 130 interrupted.
 
     \b

@@ -29,10 +29,10 @@ def score(
     labels: Annotated[Path, typer.Option(help="Label folder of the same form.")],
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the scores.")] = Format.TABLE,
 ) -> None:
-    """Score an XTREME submission: every task, language, group and overall, as XTREME's own script does.
+    """Score an XTREME submission, as XTREME's own script does.
 
-    What is there is scored: a task counts when predictions and labels both have its folder. POS and NER F1 are those
-    of seqeval 0.0.12, with token accuracy beside them. Remarks go to standard error.
+    It scores every task, language and group, and the whole. A task counts if predictions and labels both have its folder.
+    F1 of POS and NER is that of seqeval 0.0.12, with token accuracy beside it. Remarks go to standard error.
 
     \b
     Examples:

@@ -42,10 +42,10 @@ def submit(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     edit: Annotated[
-        bool, typer.Option("--edit", help="Change the experiment of this name to the file.")
+        bool, typer.Option("--edit", help="Change the experiment of this name to what the file says.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Have the cluster check it, and change nothing.")
+        bool, typer.Option("--dry-run", help="Only have the cluster check it; change nothing.")
     ] = False,
     accelerator: AcceleratorOption = None,
     price: PriceOption = None,
@@ -56,11 +56,12 @@ def submit(
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Submit an experiment to a cluster: shows what will run and what that will take, and asks before it does.
+    """Submit an experiment to a cluster, or change one with --edit.
 
-    The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
-    may only grow, and parallelism, budget, queue, resources and deadlines may change. What `suspend`, `resume` and
-    `retry` have set stays too, unless the file names it.
+    It shows what will run and what that will take, and asks before it does anything. Stages that the namespace has run
+    already are not run again. With --edit, what has begun stays as it is: a grid may only grow, and parallelism, budget,
+    queue, resources and deadlines may change. What `suspend`, `resume` and `retry` have set stays too, unless the file
+    names it.
 
     \b
     Examples:

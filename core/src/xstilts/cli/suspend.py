@@ -36,9 +36,9 @@ def suspend(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Stop an experiment: what runs saves and ends, nothing new begins; `resume` continues it.
+    """Stop an experiment, until `resume` continues it.
 
-    On a cluster stages that another experiment needs too go on.
+    What runs saves a checkpoint and ends, and nothing new begins. On a cluster, stages that another experiment needs too go on.
 
     \b
     Examples:
@@ -65,7 +65,9 @@ def resume(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Continue an experiment that was suspended or interrupted. A local one runs here, as `xstilts run` does.
+    """Continue an experiment that was suspended or interrupted.
+
+    A local one runs here, as with `xstilts run`.
 
     \b
     Examples:
@@ -84,7 +86,7 @@ def retry(
     target: Target,
     *,
     failed: Annotated[
-        bool, typer.Option("--failed", help="What has failed: the only thing that is tried again.")
+        bool, typer.Option("--failed", help="Required: says that only what has failed is tried again.")
     ] = False,
     output: OutputOption = Output.TEXT,
     cluster: ClusterOption = None,
@@ -93,9 +95,10 @@ def retry(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Try the stages again that have failed, what could not run for them, and a report that has failed; what is done stays.
+    """Try again what has failed; what is done stays.
 
-    On a cluster it sets spec.retryFailedAt to a second after the last failure. A local experiment runs here, as `xstilts run` does.
+    That is every stage that has failed, what could not run because of it, and a report that has failed. On a cluster it sets
+    spec.retryFailedAt to a second after the last failure. A local experiment runs here, as with `xstilts run`.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ def validate(
     file: ExperimentFile,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Check an experiment file, and show all of its problems at once.
+    """Check an experiment file and show all of its problems at once.
 
     Exits with 0 when the experiment is valid and with 64 when it is not.
 

@@ -34,7 +34,7 @@ TITLES = ("STATE", "%", "LEFT", "SCORE", "STAGE", "REASON")
 def watch(
     target: Target,
     *,
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show it once, and exit.")] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     output: OutputOption = Output.TEXT,
     cluster: ClusterOption = None,
@@ -43,10 +43,10 @@ def watch(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Watch an experiment's stages: percent, time left, score so far, reason.
+    """Watch an experiment's stages until it ends.
 
-    On a terminal it is a live table; elsewhere a line a change, with `-o json` a JSON document a line. It ends with the
-    experiment: exit code 0 if that has succeeded, 1 if not. Ctrl-C stops watching, and nothing else.
+    It shows percent, time left, scores so far, and reasons. On a terminal it is a live table; elsewhere it prints a line for every change, with `-o json` a JSON document on each. It
+    ends when the experiment does: exit code 0 if that has succeeded, 1 if not. Ctrl-C stops watching, and nothing else.
 
     \b
     Examples:
