@@ -230,7 +230,7 @@ def test_the_notes_ask_for_a_store(case: str) -> None:
         "-",
         stdin=json.dumps(CASES[case]),
     ).partition("NOTES:")[2]
-    assert ("No store is named yet" in notes) == ("stores" not in CASES[case])
+    assert ("It has no store yet" in notes) == ("stores" not in CASES[case])
     assert f"helm test {RELEASE}" in notes
 
 
