@@ -11,14 +11,14 @@ from xstilts import errors
 MEANINGS: Final = {
     "EXIT_FAILED": (
         (
-            "not so: the experiment, a stage or a check of `doctor` failed, something is not pinned, nobody said yes; or the "
-            "cluster, the store or the hub does not answer, or not to you"
+            "the answer is no: the experiment, a stage or a check of `doctor` failed, something is not pinned, or nobody said "
+            "yes; or the cluster, the store or the hub does not answer, or refuses you"
         ),
-        "anything else went wrong; a stage is tried again, counted, up to `attempts.maxFailures` of the chart",
+        "anything else went wrong; on a cluster a stage is tried again, until it has failed `attempts.maxFailures` times",
     ),
     "EXIT_INTERRUPTED": (
         "not used",
-        "interrupted and saved; the stage is taken up again from its checkpoint, not counted as a failure",
+        "interrupted and saved; the stage is resumed from its checkpoint, and this does not count as a failure",
     ),
     "EXIT_INVALID": (
         "what it names is wrong: a file that is not valid, an experiment or stage that is not there, an edit that is refused",
@@ -35,8 +35,8 @@ report.
 """
 REST = """
 Code 2 is the command line's own: an option or argument that does not exist, is missing, or has a value of the wrong kind.
-`xstilts watch` ends with 0 only if the experiment has succeeded. What the operator does after each code stands in
-[The operator](../operator.md#an-attempt).
+`xstilts watch` ends with 0 only if the experiment has succeeded. [The operator](../operator.md#an-attempt) says what it does after each
+code of a stage.
 """
 
 

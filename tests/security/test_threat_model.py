@@ -38,4 +38,4 @@ def test_the_tests_that_hold_a_control_exist(threat: str) -> None:
 
 
 def test_what_is_not_held_is_said() -> None:
-    assert "## What is not held" in TEXT
+    assert "## What is not protected" in TEXT
