@@ -103,7 +103,7 @@ def experiment_status() -> Schema:
     )
     return mapping(
         "What has become of it. The operator writes it.",
-        observedGeneration=number("Of the spec that this was written for."),
+        observedGeneration=number("The generation of the spec that this was written for."),
         conditions=_conditions("`Succeeded` is the summary; its message says why it goes no further."),
         startTime=time("When it was accepted; from then on its grid only grows."),
         completionTime=time("When its last stage ended."),

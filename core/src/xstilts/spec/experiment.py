@@ -67,7 +67,7 @@ class ExperimentSpec(Model):
     models: Annotated[tuple[ModelSpec, ...], Field(min_length=1, max_length=32), unique_by("name")]
     """The pretrained models that are compared."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(max_length=64), unique_by("name")] = ()
-    """What is said of tasks: their data, languages and, for own ones, type and labels."""
+    """Tasks that need more than their entry in the catalogue: data, languages, and for own tasks type and labels."""
     data_revisions: Annotated[dict[HubId, Revision], Field(max_length=64)] = Field(default_factory=dict)
     """The commits of the hub repositories that tasks and corpora come from; `xstilts pin` writes them."""
     intermediates: Annotated[tuple[IntermediateSpec, ...], Field(max_length=64), unique_by("name")] = ()
@@ -77,13 +77,13 @@ class ExperimentSpec(Model):
     targets: Annotated[tuple[TargetSpec, ...], Field(min_length=1, max_length=32), unique_by("task")]
     """The tasks that are trained in English and evaluated in every language."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=64), AfterValidator(unique)]
-    """Every training is done once a seed."""
+    """Every training is done once for each seed."""
     training: Training = Training()
     """Departures from the recipes of the catalogue."""
     analysis: Analysis = Analysis()
     """What is tested, fixed before a run."""
     store: StoreUse = StoreUse()
-    """Where artifacts are kept, and which."""
+    """Where artifacts are kept, and which of them."""
     resources: Resources = Resources()
     """What a stage may use, and where it is placed."""
     queue_name: Name | None = None
@@ -93,7 +93,7 @@ class ExperimentSpec(Model):
     budget: Budget | None = None
     """What may be spent; no new attempt begins beyond it."""
     suspend: bool = False
-    """Whether running stages are stopped, from their last checkpoints, and none is begun."""
+    """Whether running stages are stopped, with a checkpoint, and none is begun."""
     retry_failed_at: Time | None = None
     """Stages that failed before this time are tried again."""
     active_deadline_seconds: Annotated[Seconds, Field(ge=1)] | None = None

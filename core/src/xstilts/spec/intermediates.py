@@ -33,9 +33,9 @@ class MixingSpec(Model):
     strategy: Literal["Proportional", "Uniform", "Temperature"] = "Proportional"
     """By their sizes, evenly, or by their sizes to the power 1/temperature."""
     examples_cap: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    """The size at which a larger task is counted."""
+    """Larger tasks are counted as this size."""
     temperature: Temperature | None = None
-    """Of strategy Temperature; 1 is Proportional."""
+    """For strategy Temperature; 1 is the same as Proportional."""
 
     @model_validator(mode="after")
     def _fields_of_the_strategy(self) -> Self:
@@ -56,11 +56,11 @@ class ContinuedPretraining(Model):
     objective: Literal["MLM", "SpanCorruption"]
     """MLM for encoders, SpanCorruption for text-to-text models."""
     ratio: Ratio
-    """The part of all batches that is of the objective."""
+    """The share of all batches that train on the objective."""
     corpus: Corpus
     """Where the text comes from."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=128), AfterValidator(unique)]
-    """Those of the text."""
+    """The languages of the text."""
 
 
 class IntermediateSpec(Model):

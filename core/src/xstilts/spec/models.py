@@ -19,13 +19,13 @@ class LoraSpec(Model):
     rank: Annotated[int, Field(ge=1, le=1024)]
     """The width of an adapter."""
     alpha: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Its output is scaled by alpha / rank; twice the rank where it is left out."""
+    """The adapter's output is scaled by alpha / rank; if left out, twice the rank."""
     dropout: RatioOrZero = "0"
-    """Of what an adapter is shown."""
+    """Dropout on the input of an adapter."""
     target_modules: (
         Annotated[tuple[ModuleName, ...], Field(min_length=1, max_length=16), AfterValidator(unique)] | None
     ) = None
-    """The names of the linear layers that get one; the queries and values of attention where they are left out."""
+    """The names of the linear layers that get one; if left out, the queries and values of attention."""
 
 
 class ModelSpec(Model):
@@ -40,7 +40,7 @@ class ModelSpec(Model):
     form: Form | None = None
     """How the backbone is used: with own heads, or text to text with all of its weights."""
     family: Family | None = None
-    """What recipes and formats hang on."""
+    """What decides recipe, form and pooling."""
     pooling: Pooling | None = None
     """How a sequence becomes one vector."""
     layer: Annotated[int, Field(ge=-256, le=256)] | None = None
@@ -48,9 +48,9 @@ class ModelSpec(Model):
     prefix: Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     """What stands before a sentence in retrieval."""
     lora: LoraSpec | None = None
-    """Train low-rank adapters, and not all weights."""
+    """Train low-rank adapters instead of all weights."""
     stage_resources: StageResources | None = None
-    """What its stages need, where it differs from `spec.resources`."""
+    """What its stages need, if other than `spec.resources`."""
 
     @model_validator(mode="after")
     def _only_a_hub_id_has_commits(self) -> Self:

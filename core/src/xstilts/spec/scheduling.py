@@ -18,11 +18,11 @@ class StageResources(Model):
     """What the stages of one model need, where it differs from `spec.resources`."""
 
     gpus: Gpus | None = None
-    """GPUs a node."""
+    """GPUs on each node."""
     cpu: Cpus | None = None
-    """CPUs a node: as many threads compute."""
+    """CPUs on each node, and the number of threads that compute."""
     memory: Quantity | None = None
-    """Memory a node."""
+    """Memory on each node."""
     nodes: Nodes | None = None
     """Nodes of one stage."""
 
@@ -39,7 +39,7 @@ class Toleration(Model):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """The taint's effect; every one where absent."""
     toleration_seconds: Seconds | None = None
-    """How long effect NoExecute is borne."""
+    """How long effect NoExecute is tolerated."""
 
     @model_validator(mode="after")
     def _as_kubernetes_has_it(self) -> Self:
@@ -57,17 +57,17 @@ class Resources(Model):
     """What a stage may use, and the allow-list of pod fields. CPU threads are part of what decides a stage's bits."""
 
     gpus: Gpus = 0
-    """GPUs a node."""
+    """GPUs on each node."""
     cpu: Cpus = 2
-    """CPUs a node: as many threads compute."""
+    """CPUs on each node, and the number of threads that compute."""
     memory: Quantity | None = None
-    """Memory a node; where absent the administrator's default."""
+    """Memory on each node; if left out, the administrator's default."""
     nodes: Nodes = 1
     """Nodes of one stage."""
     node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
-    """Taints of nodes that are borne."""
+    """Taints of nodes that are tolerated."""
     priority_class_name: DottedName | None = None
     """The PriorityClass of pods."""
     runtime_class_name: DottedName | None = None

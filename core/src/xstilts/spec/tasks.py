@@ -39,7 +39,7 @@ class TaskSpec(Model):
     languages: (
         Annotated[tuple[Language, ...], Field(min_length=1, max_length=128), AfterValidator(unique)] | None
     ) = None
-    """Those that it is evaluated in."""
+    """The languages that it is evaluated in."""
     type: OwnTaskType | None = None
     """The shape of an own task."""
     labels: (

@@ -15,19 +15,19 @@ class Override(Model):
     """Hyperparameters that are set; those left out stay as they are."""
 
     learning_rate: LearningRate | None = None
-    """The highest, at the end of the warm-up."""
+    """The highest rate, reached at the end of the warm-up."""
     epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Passes over the data."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    """Examples a step."""
+    """Examples in each step."""
     max_length: Annotated[int, Field(ge=8, le=16_384)] | None = None
-    """Tokens of an example."""
+    """The most tokens of an example."""
     max_examples: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     """How many examples are trained on: drawn at random, the same for every seed."""
     warmup_ratio: RatioOrZero | None = None
-    """The part of all steps in which the learning rate grows."""
+    """The share of all steps in which the learning rate grows."""
     weight_decay: RatioOrZero | None = None
-    """Of weights, not of biases and norms."""
+    """Weight decay, of weights but not of biases and norms."""
     optimizer: Literal["AdamW", "Adafactor"] | None = None
     """The optimiser."""
     precision: Precision | None = None
@@ -74,7 +74,7 @@ class MatchedOverride(Override):
     match: Match
     """The stages that it is for."""
     sweep: Sweep | None = None
-    """What is tried there, and picked on English dev."""
+    """The learning rates that are tried there; English dev decides."""
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
@@ -92,11 +92,11 @@ class Training(Model):
     learning_rate: LearningRate | None = None
     """Short for `defaults.learningRate`."""
     defaults: Override | None = None
-    """For every training."""
+    """Hyperparameters for every training."""
     overrides: Annotated[tuple[MatchedOverride, ...], Field(max_length=64)] = ()
-    """For some; a later one wins."""
+    """Hyperparameters for some trainings; a later override wins."""
     sweep: Sweep | None = None
-    """What is tried, and picked on English dev."""
+    """The learning rates that are tried; English dev decides."""
 
     @property
     def sweeps(self) -> tuple[Sweep, ...]:
