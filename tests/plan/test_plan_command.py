@@ -39,6 +39,13 @@ def test_the_text_says_what_is_trained_and_what_sharing_saves(show):
     assert "small  squad -> mlqa, xquad  lr 5e-5  x 2 seeds" in text
 
 
+def test_preparations_that_differ_in_the_language_are_counted_as_languages(repository, tmp_path):
+    file = repository / "examples" / "xlmr-size-xnli.yaml"
+    shown = CliRunner().invoke(app, ["plan", str(file), "--store", str(tmp_path / "store")]).output
+    [corpus] = [line for line in shown.splitlines() if "wikimedia/wikipedia" in line and "data " in line]
+    assert corpus.endswith("  x 15 languages")
+
+
 def test_the_json_holds_every_stage_and_its_cells(show, make):
     shown = json.loads(show("-o", "json"))
     planned = plan(make())

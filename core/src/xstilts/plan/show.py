@@ -123,7 +123,7 @@ def _summary(plan: Plan, cached: Collection[str]) -> list[str]:
 
 
 def _members(members: Sequence[PlannedStage], cached: Collection[str]) -> list[str]:
-    """One line for the stages that differ in nothing but the seed."""
+    """One line for the stages that differ in nothing but the seed; for preparations, in nothing but the language."""
     alike: dict[str, list[PlannedStage]] = {}
     for planned in members:
         alike.setdefault(_describe(planned), []).append(planned)
@@ -159,7 +159,8 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _many(group: Sequence[PlannedStage]) -> str:
-    return f"  x {len(group)} seeds" if len(group) > 1 else ""
+    differ = "languages" if group[0].stage.kind is Kind.PREPARE else "seeds"
+    return f"  x {len(group)} {differ}" if len(group) > 1 else ""
 
 
 def _state(group: Sequence[PlannedStage], cached: Collection[str]) -> str:
