@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import CHART
+from chart.rendering import CHART, HelmError
 from chart.test_dashboards import DASHBOARDS
 from controlplane.api import Api, Object, connect, eventually
 from controlplane.cluster import Cluster
@@ -119,7 +119,11 @@ async def succeeded(installation: Installation, api: Api, namespace: str, name: 
 
 
 def test_helm_test_passes(installed: Installation) -> None:
-    assert "Succeeded" in installed.helm("test", RELEASE, "--timeout=5m")
+    try:
+        told = installed.helm("test", RELEASE, "--timeout=5m")
+    except HelmError as error:
+        pytest.fail(f"{error}\n{installed.cluster.kubectl('logs', '-n', SYSTEM, f'{RELEASE}-test')}")
+    assert "Succeeded" in told
 
 
 def test_the_quickstart_makes_on_a_cluster_what_it_makes_here(
