@@ -62,7 +62,7 @@ class ExperimentScene:
         stages: the TransferStages of its plan that are there, by name.
         taken: the names of those, and of ones that are being deleted.
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
-        began: since when the Jobs of their attempts that are under way may run, by name; None of one that may not.
+        began: since when the pods of their attempts that are under way work, by name; without those of which none does.
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
         kueue: whether the API server knows Kueue, as far as it has been asked.
         queued: the names of Jobs, there or gone, that Kueue has a Workload of.
@@ -77,7 +77,7 @@ class ExperimentScene:
     stages: Mapping[str, StageView] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
-    began: Mapping[str, datetime | None] = field(default_factory=dict)
+    began: Mapping[str, datetime] = field(default_factory=dict)
     companions: Mapping[str, Companion] = field(default_factory=dict)
     kueue: bool = True
     queued: Container[str] = frozenset()

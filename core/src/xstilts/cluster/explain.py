@@ -30,6 +30,7 @@ _STAGE_REMEDIES: Final = {
     "ImagePullBackOff": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "ErrImagePull": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "CreateContainerConfigError": "a Secret or volume claim of the store is missing: tell who looks after the operator",
+    "PodsMissing": "nothing, if a quota is used up by others; else tell who looks after the namespace",
     "BackingOff": "nothing: it is tried again by itself; if it fails again for the same reason, mend that",
     "Resuming": "nothing: it is continued from its checkpoint by itself",
 }

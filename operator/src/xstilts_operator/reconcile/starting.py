@@ -30,7 +30,7 @@ def start(
     ]
     if running:
         said = ("OldPodsTerminating", f"waits for the end of {running[0]}, of an attempt before")
-        patience = passes_in(stage, now)
+        patience = passes_in([stage.attempt.started if stage.attempt else None], now)
         if patience > 0 and stage.reason != said[0]:
             return Decision(leftovers, again_in=patience)
         return Decision((*leftovers, *say(stage, *said)))
