@@ -74,6 +74,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       "user" ($root.Values.pods.user | default nil)
       "serviceAccount" (include "xstilts.stageServiceAccountName" $root)
       "scratch" $root.Values.pods.scratch
+      "labels" $root.Values.pods.labels
+      "annotations" $root.Values.pods.annotations
+      "nodeSelector" $root.Values.pods.nodeSelector
+      "tolerations" $root.Values.pods.tolerations
       "stores" $stores | toYaml -}}
 {{- end }}
 

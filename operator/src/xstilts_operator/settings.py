@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from xstilts.errors import Problem, SpecError
 from xstilts.model import Model
-from xstilts.spec.fields import DottedName, LabelKey, Name, Quantity
+from xstilts.spec import Toleration
+from xstilts.spec.fields import DottedName, LabelKey, LabelValue, Name, Quantity
 
 SETTINGS_VARIABLE: Final = "XSTILTS_SETTINGS"  # names the file
 DEFAULT_FILE: Final = "/etc/xstilts/settings.yaml"
@@ -22,6 +23,7 @@ STORE_MOUNT: Final = "/var/lib/xstilts/store"  # where a claim's volume is in a 
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[int, Field(ge=0)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Image = Annotated[str, Field(pattern=r"^[a-z0-9][^\s]{0,511}$")]
 
 
@@ -82,6 +84,9 @@ class PodSettings(Model):
     `user` is their user and group, and the group of the store's volume; None leaves it to the image and the cluster
     (OpenShift sets its own). `default_memory` is of stages whose experiment asks for none, `scratch` the size of their
     temporary files; `companion_*` are of lookups and reports.
+
+    `labels`, `annotations`, `node_selector`, `tolerations` and `environment` are of every pod, besides what stands there
+    anyway. Labels, annotations and variables of the operator's own win over these, and this node selector over an experiment's.
     """
 
     service_account: DottedName = "default"
@@ -93,6 +98,11 @@ class PodSettings(Model):
     grace_seconds: Seconds = 300
     job_ttl_seconds: Seconds = 86_400
     placement: PlacementSettings = PlacementSettings()
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    annotations: dict[LabelKey, str] = Field(default_factory=dict)
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    environment: dict[Variable, str] = Field(default_factory=dict)
 
 
 class HubSettings(Model):
