@@ -18,11 +18,11 @@ from xstilts_operator.views import ClaimView
 
 @dataclass(frozen=True)
 class Decider:
-    """Sees and decides. `claim_of`: what is known of the volume claim of a namespace and name."""
+    """Sees and decides. `claim_of`: what is known of the volume claim of a store (its name), in a namespace."""
 
     observatory: Observatory
     settings: Settings
-    claim_of: Callable[[str, str], ClaimView | None] = lambda _namespace, _name: None
+    claim_of: Callable[[str, str], ClaimView | None] = lambda _namespace, _store: None
 
     def __call__(self, key: Key, now: datetime) -> Decision:
         """The decision about an experiment or a stage; an empty one where there is no such object."""
@@ -36,7 +36,6 @@ class Decider:
 
     def _with_claim(self, scene: ExperimentScene) -> ExperimentScene:
         """The same scene with the claim of the store that the experiment names."""
-        spec, namespace = scene.experiment.experiment, scene.experiment.namespace
-        store = spec and self.settings.store(spec.spec.store.name, namespace)
-        claim = self.claim_of(namespace, store.claim) if store and store.claim else None
+        said = scene.experiment.experiment
+        claim = self.claim_of(scene.experiment.namespace, said.spec.store.name) if said else None
         return scene if claim is None else replace(scene, claim=claim)
