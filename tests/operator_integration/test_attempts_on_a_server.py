@@ -106,3 +106,28 @@ async def test_attempts(cluster: Cluster, api: Api, namespace: str, tmp_path: Pa
         assert (await experiments.stage("stalled"))["status"]["reason"] == "NoProgress"
         assert "exit code 1" in (await experiments.events("broken"))["StageFailed"]
         assert "exit code 1" in summary(await experiments.get("broken"))["message"]
+
+
+async def test_a_quota_that_refuses_pods_is_told_until_it_has_room(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path
+) -> None:
+    """The Job is made, and has no pod: nothing of that is in the Job's conditions."""
+    experiments, quotas = Experiments(api, namespace), f"/api/v1/namespaces/{namespace}/resourcequotas"
+    hard = {"requests.nvidia.com/gpu": "0"}
+
+    async def enforced() -> bool:
+        return (await api.get(f"{quotas}/gpus")).get("status", {}).get("hard") == hard
+
+    await api.create(quotas, {"metadata": {"name": "gpus"}, "spec": {"hard": hard}})
+    await eventually(enforced)
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
+        await experiments.submit(manifest("full", resources={"gpus": 1}))
+        told = summary(await experiments.says("full", "WaitingForStages", within_s=60))["message"]
+        job = f"{(await experiments.stage('full'))['metadata']['name']}-1"
+        assert f"PodsMissing: the Job {job} has 0 of 1 pods: `kubectl describe job {job}` says why" in told
+        assert "exceeded quota: gpus" in (await experiments.events(job))["FailedCreate"]
+        hard["requests.nvidia.com/gpu"] = "1"
+        await api.patch(f"{quotas}/gpus", {"spec": {"hard": hard}})
+        (ended,) = await experiments.ended("full", within_s=120)
+        assert summary(ended)["reason"] == "Completed"
+        assert {one["status"]["attempt"]["number"] for one in await experiments.stages()} == {1}
