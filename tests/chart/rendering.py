@@ -64,6 +64,7 @@ CASES: Mapping[str, Values] = {
         "hub": {"endpoint": "https://hub.example.com", "tokenSecret": "hub", "tokenKey": "key"},
         "attempts": {"maxFailures": 1, "backoffSeconds": 0},
         "parallelism": 1_000_000,
+        "ttlSecondsAfterFinished": 2_592_000,
         "kueue": True,
         "operator": {
             "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "1Gi"}},

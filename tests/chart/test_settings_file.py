@@ -72,6 +72,7 @@ EXPECTED = {
         progress=ProgressSettings(address=f"https://transfer.{NAMESPACE}.svc:8443"),
         attempts=AttemptSettings(max_failures=1, backoff_seconds=0),
         parallelism=1_000_000,
+        ttl_seconds_after_finished=2_592_000,
         kueue=True,
     ),
     "by-hand": Settings(

@@ -325,8 +325,11 @@ def test_the_service_of_several_nodes_goes_with_their_job(world):
     assert not set(training) & set(world.names(Resource.SERVICE))
 
 
-def test_after_its_end_an_experiment_goes_in_time(world):
-    world.submit(ttlSecondsAfterFinished=500)
+@pytest.mark.parametrize(("its", "all_of_them"), [(500, None), (None, 500), (500, 5)])
+def test_after_its_end_an_experiment_goes_in_time(world, its, all_of_them):
+    world.settings = world.settings.model_copy(update={"ttl_seconds_after_finished": all_of_them})
+    world.restart()
+    world.submit(**({"ttlSecondsAfterFinished": its} if its else {}))
     world.play()
     assert world.said()[:2] == ("True", "Completed")
     left = world.reconcile(Resource.EXPERIMENT, "grid").again_in

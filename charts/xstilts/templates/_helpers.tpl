@@ -113,6 +113,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       "progress" $progress
       "attempts" .Values.attempts
       "parallelism" .Values.parallelism
+      "ttlSecondsAfterFinished" .Values.ttlSecondsAfterFinished
       "kueue" .Values.kueue
       "resyncSeconds" .Values.resyncSeconds | toYaml -}}
 {{- end }}

@@ -132,8 +132,8 @@ class AttemptSettings(Model):
 class Settings(Model):
     """Everything that the administrator decides.
 
-    `namespaces` are those that are served; () stands for the whole cluster. `parallelism` is of experiments that say
-    none. `kueue`: whether Kueue is installed, so that a queueName means something.
+    `namespaces` are those that are served; () stands for the whole cluster. `parallelism` and `ttl_seconds_after_finished`
+    are of experiments that say none; the latter is None where such are kept. `kueue`: whether Kueue is installed, so that a queueName means something.
     """
 
     images: ImageSettings
@@ -144,6 +144,7 @@ class Settings(Model):
     progress: ProgressSettings = ProgressSettings()
     attempts: AttemptSettings = AttemptSettings()
     parallelism: Count = 8
+    ttl_seconds_after_finished: Seconds | None = None
     kueue: bool = False
     resync_seconds: Count = 300
 

@@ -56,7 +56,7 @@ def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: dateti
     if experiment.deleting:
         return Decision()
     if experiment.finished:
-        return after_the_end(experiment, now)
+        return after_the_end(experiment, settings, now)
     return _unfinished(scene, settings, now)
 
 
@@ -286,6 +286,6 @@ class _Course:
         experiment = self.scene.experiment
         if said.over:
             completed = replace(experiment, completed=experiment.completed or self.now)
-            return after_the_end(completed, self.now).again_in
+            return after_the_end(completed, self.settings, self.now).again_in
         # past it, the ends of what runs bring us here again
         return (remaining(experiment, self.now) or None) if not experiment.suspended else None
