@@ -125,7 +125,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, delete]
 - apiGroups: [xstilts.dev]
   resources: [transferstages]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete] # it deletes none: only who may is let change their owners, as on OpenShift
 - apiGroups: [xstilts.dev]
   resources: [transferexperiments/status, transferstages/status]
   verbs: [patch]
