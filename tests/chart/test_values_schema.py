@@ -41,6 +41,7 @@ WRONG: dict[str, tuple[Values, str]] = {
     "a text for a number": ({"parallelism": "8"}, "/parallelism"),
     "nothing at once": ({"parallelism": 0}, "/parallelism"),
     "root": ({"pods": {"user": 0}}, "/pods/user"),
+    "a Job that takes its answer with it": ({"pods": {"jobTtlSeconds": 0}}, "/pods/jobTtlSeconds"),
     "a half quantity": ({"pods": {"scratch": "1.5Gi"}}, "/pods/scratch"),
     "a label that is none": ({"pods": {"labels": {"team": "a b"}}}, "/pods/labels/team"),
     "a number for a label": ({"pods": {"annotations": {"team": 1}}}, "/pods/annotations/team"),

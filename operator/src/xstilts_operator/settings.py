@@ -83,7 +83,8 @@ class PodSettings(Model):
 
     `user` is their user and group, and the group of the store's volume; None leaves it to the image and the cluster
     (OpenShift sets its own). `default_memory` is of stages whose experiment asks for none, `scratch` the size of their
-    temporary files; `companion_*` are of lookups and reports.
+    temporary files; `companion_*` are of lookups and reports. `job_ttl_seconds` is how long a Job stays once it has ended: its
+    pods hold the answer, which an operator that was away meanwhile has still to read.
 
     `labels`, `annotations`, `node_selector`, `tolerations` and `environment` are of every pod, besides what stands there
     anyway. Labels, annotations and variables of the operator's own win over these, and this node selector over an experiment's.
@@ -96,7 +97,7 @@ class PodSettings(Model):
     companion_cpu: Count = 1
     companion_memory: Quantity = "1Gi"
     grace_seconds: Seconds = 300
-    job_ttl_seconds: Seconds = 86_400
+    job_ttl_seconds: Annotated[int, Field(ge=600)] = 86_400
     placement: PlacementSettings = PlacementSettings()
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     annotations: dict[LabelKey, str] = Field(default_factory=dict)
