@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from operator_reconcile.world import End, World, source, under_way, usage
-from xstilts_operator.actions import Decision, Resource
+from xstilts_operator.actions import CreateJob, Decision, Resource
 from xstilts_operator.reconcile.hindrance import PASSES_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
-from xstilts_operator.tolerant import stamp
+from xstilts_operator.routing import Key
+from xstilts_operator.tolerant import mapping, stamp
 
 
 @pytest.fixture
@@ -215,3 +218,41 @@ def test_a_budget_counts_no_hours_in_which_pods_find_no_node(world):
     world.edit(parallelism=2)
     world.settle()
     assert len(world.jobs_made) == before + 1
+
+
+WORDS = 'jobs.batch "x" is forbidden: exceeded quota: none'
+
+
+def test_what_the_api_server_refuses_an_experiment_is_told_and_asked_for_again(world):
+    world.submit()
+    key = Key(Resource.EXPERIMENT, "team", "grid")
+    world.decide = replace(world.decide, refused={key: WORDS})
+    decision = world.reconcile(Resource.EXPERIMENT, "grid")
+    assert decision.again_in is not None
+    assert world.said()[:2] == ("Unknown", "Refused")
+    assert world.said()[2].endswith(WORDS)
+    kept, *_ = world.reconcile(Resource.EXPERIMENT, "grid").actions  # told: it goes on
+    assert kept.resource is Resource.CONFIG_MAP
+    world.restart()
+    world.play()
+    assert world.said()[:2] == ("True", "Completed")
+
+
+def test_what_the_api_server_refuses_a_stage_is_told_and_asked_for_again(world):
+    world.submit()
+    world.settle()
+    world.start_pods()
+    world.answer()
+    world.reconcile(Resource.EXPERIMENT, "grid")
+    stage = next(one for one in world.stages().values() if mapping(one, "status").get("state") == "Active")
+    name = stage["metadata"]["name"]
+    world.decide = replace(world.decide, refused={Key(Resource.STAGE, "team", name): WORDS})
+    world.reconcile(Resource.STAGE, name)
+    status = world.get(Resource.STAGE, name)["status"]
+    assert (status["reason"], status["message"]) == ("Refused", WORDS)
+    (made,) = world.reconcile(Resource.STAGE, name).actions
+    assert isinstance(made, CreateJob)
+    world.start_pods()
+    world.restart()
+    world.settle()
+    assert "reason" not in world.get(Resource.STAGE, name)["status"]

@@ -68,6 +68,7 @@ class ExperimentScene:
         queued: the names of Jobs, there or gone, that Kueue has a Workload of.
         sharing: what others have of its stages.
         claim: the volume claim of its store; None where it has none, or nothing is known of it.
+        refused: in the API server's words, why it has refused what the last decision wanted; "" where it has not.
     """
 
     experiment: ExperimentView
@@ -83,6 +84,7 @@ class ExperimentScene:
     queued: Container[str] = frozenset()
     sharing: Sharing = field(default_factory=_Alone)
     claim: ClaimView | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class StageScene:
         disruption_seen: whether a pod of the current attempt, there or gone, has been seen to be disrupted.
         ended_for: seconds, by our own clock, for which the Job has been known to have ended; None where it has not.
         gone: when those pods of the current attempt worked that have been seen and are not there any more.
+        refused: as of an experiment.
     """
 
     stage: StageView
@@ -116,3 +119,4 @@ class StageScene:
     disruption_seen: bool = False
     ended_for: float | None = None
     gone: tuple[Work, ...] = ()
+    refused: str = ""

@@ -15,6 +15,7 @@ from xstilts_operator.views.stage import MESSAGE_LIMIT
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
 PARENT_FAILED: Final = "ParentFailed"
 PODS_MISSING: Final = "PodsMissing"
+REFUSED: Final = "Refused"
 
 Reason = tuple[str, str]  # reason, message
 
