@@ -20,6 +20,8 @@ GRANTS: Mapping[str, Mapping[str, str]] = {
         **WATCH,
         **ADOPT,
         "patch": "client.py: set_owners",
+        # where an API server enforces owners' permissions (OwnerReferencesPermissionEnforcement)
+        "delete": "client.py: set_owners, which only who may delete is let do",
     },
     "xstilts.dev/transferstages/status": {"patch": "client.py: apply_status; progress/cluster.py"},
     "batch/jobs": {**WATCH, **ADOPT, "delete": "reconcile/stage.py, reconcile/companions.py"},

@@ -37,6 +37,7 @@ class Audited(ControlPlane):
         file.write_text(json.dumps(policy))
         return [
             *super()._apiserver_argv(),
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",  # as OpenShift has it
             f"--audit-policy-file={file}",
             f"--audit-log-path={self.audit_log}",
         ]

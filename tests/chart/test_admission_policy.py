@@ -40,7 +40,12 @@ PLACEMENT = {
     "runtimeClassNames": ["canary-runtime"],
 }
 NARROW = {
-    "pods": {"placement": PLACEMENT},
+    "pods": {
+        "placement": PLACEMENT,
+        "nodeSelector": {"example.com/pool": "nlp"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "environment": {"HTTPS_PROXY": "http://proxy.example.com:3128"},
+    },
     "hub": {"endpoint": "https://hub.example.com", "tokenSecret": "hub"},
     "stores": {**STORES, "canary-store": {"claim": "canaries"}},
 }

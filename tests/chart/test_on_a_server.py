@@ -34,7 +34,7 @@ MAY_NOT = (
     ("create", "pods/exec"),
     ("update", "transferexperiments"),
     ("patch", "transferexperiments"),
-    ("delete", "transferstages"),
+    ("deletecollection", "transferstages"),
     ("deletecollection", "jobs"),
     ("delete", "configmaps"),
     ("patch", "configmaps/other"),

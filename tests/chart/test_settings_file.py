@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chart.rendering import DIGEST, NAMESPACE, Object, settings_text, the
+from xstilts.spec import Toleration
 from xstilts_operator.progress.tls import host_of
 from xstilts_operator.settings import (
     AttemptSettings,
@@ -61,11 +62,17 @@ EXPECTED = {
             placement=PlacementSettings(
                 node_selector_keys=("example.com/pool",), toleration_keys=(), priority_class_names=("low",)
             ),
+            labels={"example.com/team": "nlp"},
+            annotations={"karpenter.sh/do-not-disrupt": "true"},
+            node_selector={"example.com/pool": "nlp"},
+            tolerations=(Toleration(key="dedicated", value="nlp", effect="NoSchedule"),),
+            environment={"HTTPS_PROXY": "http://proxy.example.com:3128"},
         ),
         hub=HubSettings(endpoint="https://hub.example.com", token_secret="hub", token_key="key"),
         progress=ProgressSettings(address=f"https://transfer.{NAMESPACE}.svc:8443"),
         attempts=AttemptSettings(max_failures=1, backoff_seconds=0),
         parallelism=1_000_000,
+        ttl_seconds_after_finished=2_592_000,
         kueue=True,
     ),
     "by-hand": Settings(

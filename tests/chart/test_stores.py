@@ -54,6 +54,11 @@ def test_it_is_told_what_a_lookup_runs_with(rendered: Callable[[str], list[Objec
     assert told.image.startswith("registry.example.com:5000/team/xstilts-operator@sha256:")
     assert (told.pull_policy, told.pull_secrets, told.user) == ("Always", ("registry-key",), None)
     assert told.scratch == "1Ti"
+    made = pod(Reach(told.stores["default"], told), "team-a", "xstilts-store-1", ["python"], 60)
+    assert made["metadata"]["labels"]["example.com/team"] == "nlp"
+    assert made["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
+    assert made["spec"]["nodeSelector"] == {"example.com/pool": "nlp"}
+    assert made["spec"]["tolerations"] == [{"key": "dedicated", "value": "nlp", "effect": "NoSchedule"}]
 
 
 def test_the_pod_that_is_made_of_it_is_restricted(rendered: Callable[[str], list[Object]]) -> None:

@@ -41,7 +41,12 @@ WRONG: dict[str, tuple[Values, str]] = {
     "a text for a number": ({"parallelism": "8"}, "/parallelism"),
     "nothing at once": ({"parallelism": 0}, "/parallelism"),
     "root": ({"pods": {"user": 0}}, "/pods/user"),
+    "a Job that takes its answer with it": ({"pods": {"jobTtlSeconds": 0}}, "/pods/jobTtlSeconds"),
     "a half quantity": ({"pods": {"scratch": "1.5Gi"}}, "/pods/scratch"),
+    "a label that is none": ({"pods": {"labels": {"team": "a b"}}}, "/pods/labels/team"),
+    "a number for a label": ({"pods": {"annotations": {"team": 1}}}, "/pods/annotations/team"),
+    "a toleration of nothing": ({"pods": {"tolerations": [{"effect": "NoSchedule"}]}}, "/pods/tolerations/0"),
+    "a variable with a dash": ({"pods": {"environment": {"MY-PROXY": "a"}}}, "MY-PROXY"),
     "a short digest": ({"images": {"trainer": {"digest": "sha256:abc"}}}, "/images/trainer/digest"),
     "an image with its tag": ({"images": {"registry": "a b"}}, "/images/registry"),
     "less time than the end takes": (
@@ -160,10 +165,10 @@ def test_patterns_are_those_of_the_settings() -> None:
     assert definitions["quantity"]["pattern"] == pods["scratch"]["pattern"]
     assert definitions["dottedName"]["pattern"] == pods["serviceAccount"]["pattern"]
     placement = settings["$defs"]["PlacementSettings"]["properties"]
-    assert (
-        definitions["labelKeys"]["items"]["pattern"]
-        == placement["tolerationKeys"]["anyOf"][0]["items"]["pattern"]
-    )
+    assert definitions["labelKey"]["pattern"] == placement["tolerationKeys"]["anyOf"][0]["items"]["pattern"]
+    toleration = settings["$defs"]["Toleration"]["properties"]
+    assert definitions["toleration"]["properties"].keys() == toleration.keys()
+    assert definitions["labelValue"]["pattern"] == toleration["value"]["anyOf"][0]["pattern"]
     namespaces = settings["properties"]["namespaces"]["items"]
     assert definitions["name"]["pattern"] == namespaces["pattern"]
     policies = get_args(ImageSettings.model_fields["pull_policy"].annotation)

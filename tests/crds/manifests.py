@@ -1,4 +1,4 @@
-"""Specs good and bad: one in which every field stands, what can be done to any field, and edits of what has begun."""
+"""Specs good and bad: one in which every field stands, what can be done to any field, and fields that need each other."""
 
 from __future__ import annotations
 
@@ -216,7 +216,8 @@ def brief(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}…"
 
 
-def _with(spec: Spec, **fields: Any) -> Spec:
+def having(spec: Spec, **fields: Any) -> Spec:
+    """The same spec with other fields."""
     return {**copy.deepcopy(spec), **fields}
 
 
@@ -229,19 +230,19 @@ def _own(**fields: Any) -> Spec:
         "labels": ["a", "b"],
     }
     merged = {name: value for name, value in {**task, **fields}.items() if value is not ABSENT}
-    return _with(SMALL, tasks=[merged], targets=[{"task": "own"}])
+    return having(SMALL, tasks=[merged], targets=[{"task": "own"}])
 
 
 def _mixed(tasks: Sequence[str] = ("mnli", "qqp"), **mixing: Any) -> Spec:
-    return _with(SMALL, intermediates=[{"name": "two", "tasks": list(tasks), "mixing": mixing}])
+    return having(SMALL, intermediates=[{"name": "two", "tasks": list(tasks), "mixing": mixing}])
 
 
 def _tolerating(**toleration: Any) -> Spec:
-    return _with(SMALL, resources={"tolerations": [toleration]})
+    return having(SMALL, resources={"tolerations": [toleration]})
 
 
 def _pretraining(objective: str, **model: Any) -> Spec:
-    return _with(
+    return having(
         SMALL,
         models=[{"name": "own", "pretrained": "store://own", **model}],
         intermediates=[
@@ -268,16 +269,16 @@ def _grids() -> Iterator[tuple[str, Spec]]:
         (True, False), (None, [], [{"name": "mnli", "tasks": ["mnli"]}])
     ):
         said = {} if intermediates is None else {"intermediates": intermediates}
-        yield f"baseline {baseline}, intermediates {intermediates}", _with(SMALL, baseline=baseline, **said)
+        yield f"baseline {baseline}, intermediates {intermediates}", having(SMALL, baseline=baseline, **said)
     for count, seeds in ((32, 64), (32, 65), (25, 63), (26, 63), (33, 1)):
         models = [{"name": f"m-{index}", "pretrained": "google/mt5-base"} for index in range(count)]
         many = [{"name": f"i-{index}", "tasks": ["mnli"]} for index in range(62)]
-        spec = _with(SMALL, models=models, intermediates=many, seeds=list(range(seeds)))
+        spec = having(SMALL, models=models, intermediates=many, seeds=list(range(seeds)))
         yield f"{count} models x 63 x {seeds} seeds", spec
         swept = {"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "2e-5"]}}
         yield (
             f"{count} models x 63 x {seeds} seeds x 2 rates",
-            _with(spec, training={"overrides": [swept]}),
+            having(spec, training={"overrides": [swept]}),
         )
 
 
@@ -296,12 +297,12 @@ def _own_tasks() -> Iterator[tuple[str, Spec]]:
     for field in ("data", "languages"):
         yield f"own without {field}", _own(**{field: ABSENT})
     for name in ("tatoeba", "bucc2018", "xnli", "own"):
-        yield f"{name} probed", _with(_own(), targets=[{"task": name, "probeLayers": True}])
+        yield f"{name} probed", having(_own(), targets=[{"task": name, "probeLayers": True}])
     yield "splits without data", _own(data=ABSENT, splits={"test": "dev"})
     yield "labels twice", _own(labels=["a", "b", "a"])
     trained = [{"name": "x", "tasks": ["own"]}]
-    yield "retrieval trained", _with(_own(type="Retrieval", labels=ABSENT), intermediates=trained)
-    yield "own trained", _with(_own(), intermediates=trained)
+    yield "retrieval trained", having(_own(type="Retrieval", labels=ABSENT), intermediates=trained)
+    yield "own trained", having(_own(), intermediates=trained)
 
 
 def _tolerations() -> Iterator[tuple[str, Spec]]:
@@ -333,80 +334,19 @@ def _trainings() -> Iterator[tuple[str, Spec]]:
         {"overrides": [{"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5", "0.00001"]}}]},
         {**rates, "overrides": [{"match": {"phase": "target"}, "sweep": {"learningRate": ["1e-5"]}}]},
     ):  # fmt: skip
-        yield f"training {training}", _with(SMALL, training=training)
+        yield f"training {training}", having(SMALL, training=training)
 
 
 def _models_and_lists() -> Iterator[tuple[str, Spec]]:
     for pretrained in ("store://a", "google/mt5-base", "./a", "/a", ".a/b"):
         model = {"name": "base", "pretrained": pretrained, "family": "MT5", "revision": COMMIT}
-        yield f"revision of {pretrained}", _with(SMALL, models=[model])
+        yield f"revision of {pretrained}", having(SMALL, models=[model])
     again = {
         "models": {"name": "base", "pretrained": "google/mt5-base"},
         "targets": {"task": "xnli"},
         "seeds": 1,
     }
     for field, entry in again.items():
-        yield f"twice in {field}", _with(SMALL, **{field: [*SMALL[field], entry]})
-    yield "dataRevisions of a bad id", _with(SMALL, dataRevisions={"no-slash": COMMIT})
-    yield "nodeSelector of a bad key", _with(SMALL, resources={"nodeSelector": {"a b": "c"}})
-
-
-def growth() -> Iterator[Case]:
-    """What may be done to FULL once it has begun, and what looks like it and may not."""
-
-    def grown(field: str, *more: Any) -> Spec:
-        return _with(FULL, **{field: [*FULL[field], *more]})
-
-    yield Case("nothing", FULL)
-    yield Case(
-        "a model", grown("models", {"name": "more", "pretrained": "google/mt5-base", "form": "EncoderHead"})
-    )
-    yield Case("an intermediate", grown("intermediates", {"name": "qqp", "tasks": ["qqp"]}))
-    yield Case("a target", grown("targets", {"task": "pawsx"}))
-    yield Case("a seed", grown("seeds", 3))
-    yield Case("a task", grown("tasks", {"name": "squad", "data": "store://squad"}))
-    yield Case("a task that is used already", grown("tasks", {"name": "mnli", "data": "store://mnli"}))
-    yield Case("a commit", _with(FULL, dataRevisions={**FULL["dataRevisions"], "a/b": COMMIT}))
-    yield Case("another commit", _with(FULL, dataRevisions={"nyu-mll/glue": "f" * 40}))
-    yield Case("the first commit is gone", _with(FULL, dataRevisions={"a/b": COMMIT}))
-    for field, index in {"models": 0, "tasks": 1, "intermediates": 0, "targets": 1, "seeds": 0}.items():
-        yield Case(f"{field} in another order", _with(FULL, **{field: FULL[field][::-1]}))
-        yield Case(f"{field} without one", put(FULL, (field, index), ABSENT))
-    resources = {"gpus": 8, "nodes": 2}
-    yield Case("stageResources", put(FULL, ("models", 0, "stageResources"), resources))
-    yield Case("no stageResources", put(FULL, ("models", 0, "stageResources"), ABSENT))
-    yield Case("new stageResources", put(FULL, ("models", 1, "stageResources"), resources))
-    yield Case("languages in another order", put(FULL, ("tasks", 1, "languages"), ["de", "en"]))
-    yield Case("labels in another order", put(FULL, ("tasks", 2, "labels"), ["autumn", "spring"]))
-    yield Case("a decimal spelt otherwise", put(FULL, ("training", "defaults", "learningRate"), "0.00001"))
-    rates = ("training", "overrides", 1, "sweep", "learningRate")
-    yield Case("rates in another order", put(FULL, rates, ["2e-5", "1e-5"]))
-    yield Case("other rates", put(FULL, rates, ["2e-5"]))
-    layers = ("models", 1, "lora", "targetModules")
-    yield Case("layers in another order", put(FULL, layers, ["attention.self.value", "query"]))
-    yield Case("another rank", put(FULL, ("models", 1, "lora", "rank"), 4))
-    yield Case("no adapters", put(FULL, ("models", 1, "lora"), ABSENT))
-    yield Case("splits.train left out", put(FULL, ("tasks", 1, "splits", "train"), ABSENT))
-    yield Case("baseline left out", put(FULL, ("baseline",), ABSENT))
-
-
-def defaults() -> Iterator[Case]:
-    """What may be done to SMALL once it has begun: writing out what it leaves out, and what is not that."""
-    yield Case(
-        "defaults",
-        _with(SMALL, baseline=True, training={}, analysis={}, store={}, tasks=[], intermediates=[]),
-    )
-    yield Case(
-        "defaults below", _with(SMALL, training={"overrides": []}, store={"name": "default", "keep": "All"})
-    )
-    yield Case(
-        "analysis", _with(SMALL, analysis={"primary": ["transferGap", "meanZeroShot"], "correction": "Holm"})
-    )
-    yield Case("empty hyperparameters", _with(SMALL, training={"defaults": {}}))
-    yield Case("another store", _with(SMALL, store={"name": "other"}))
-    yield Case("keep", _with(SMALL, store={"keep": "Scores"}))
-    yield Case(
-        "no baseline", _with(SMALL, baseline=False, intermediates=[{"name": "mnli", "tasks": ["mnli"]}])
-    )
-    yield Case("a task that is used already", _with(SMALL, tasks=[{"name": "xnli", "data": "store://xnli"}]))
-    yield Case("a task that is not", _with(SMALL, tasks=[{"name": "pawsx", "data": "store://pawsx"}]))
+        yield f"twice in {field}", having(SMALL, **{field: [*SMALL[field], entry]})
+    yield "dataRevisions of a bad id", having(SMALL, dataRevisions={"no-slash": COMMIT})
+    yield "nodeSelector of a bad key", having(SMALL, resources={"nodeSelector": {"a b": "c"}})

@@ -60,6 +60,7 @@ class Bench:
             "application/json",
         )
         self.asked.append(path)
+        await asyncio.sleep(0.1)
         if isinstance(self.answer, ApiError):
             raise self.answer
         return dict(self.answer)
@@ -74,13 +75,28 @@ def test_the_claim_of_an_experiments_store_is_read_and_kept_for_a_while() -> Non
     async def check() -> None:
         bench = Bench(BOUND)
         named, unnamed = bench.submit("named", store={"name": "default"}), bench.submit("unnamed")
-        assert bench.claims.of("team", "experiments") is None
+        assert bench.claims.of("team", "default") is None
         await bench.claims.look(named)
         await bench.claims.look(unnamed)
         assert bench.asked == [PATH]
-        assert bench.claims.of("team", "experiments") == ClaimView(phase="Bound", modes=("ReadWriteMany",))
+        assert bench.claims.of("team", "default") == ClaimView(phase="Bound", modes=("ReadWriteMany",))
         await asyncio.sleep(GOOD_SECONDS + 1)
         await bench.claims.look(unnamed)
+        assert bench.asked == [PATH, PATH]
+
+    run(check())
+
+
+def test_workers_that_want_it_at_once_wait_for_one_reading() -> None:
+    async def check() -> None:
+        bench = Bench(BOUND)
+        keys = [bench.submit(f"grid-{number}") for number in range(32)]
+        await asyncio.gather(*map(bench.claims.look, keys))
+        assert bench.asked == [PATH]
+        bench.answer = ServerError("later")
+        await asyncio.sleep(GOOD_SECONDS + 1)
+        failed = await asyncio.gather(*map(bench.claims.look, keys), return_exceptions=True)
+        assert [type(one) for one in failed] == [ServerError] * 32
         assert bench.asked == [PATH, PATH]
 
     run(check())
@@ -91,11 +107,11 @@ def test_one_that_will_not_do_is_read_again_soon() -> None:
         bench = Bench(NotFound("gone"))
         key = bench.submit("grid")
         await bench.claims.look(key)
-        assert bench.claims.of("team", "experiments") == ClaimView(there=False)
+        assert bench.claims.of("team", "default") == ClaimView(there=False)
         bench.answer = BOUND
         await asyncio.sleep(BAD_SECONDS + 1)
         await bench.claims.look(key)
-        found = bench.claims.of("team", "experiments")
+        found = bench.claims.of("team", "default")
         assert found is not None
         assert found.mountable_by_many
 
@@ -108,7 +124,7 @@ def test_without_the_right_to_read_it_nothing_is_known_and_nothing_asked_again_a
         key = bench.submit("grid")
         await bench.claims.look(key)
         await bench.claims.look(key)
-        assert bench.claims.of("team", "experiments") is None
+        assert bench.claims.of("team", "default") is None
         assert bench.asked == [PATH]
 
     run(check())

@@ -14,7 +14,7 @@ from operator_sim.store import Store
 from operator_sim.virtual_time import run
 from operator_sim.weather import FakeApi, Weather
 from xstilts_operator.actions import Decision, Object, Resource
-from xstilts_operator.api import Expired, NotFound, Page, ServerError, TooManyRequests
+from xstilts_operator.api import Expired, NotFound, Page, Refused, ServerError, TooManyRequests
 from xstilts_operator.cache import Cache
 from xstilts_operator.controller import RELIST_SECONDS, Controller, Watched
 from xstilts_operator.names import EXPERIMENT_LABEL, STAGE_LABEL
@@ -124,6 +124,27 @@ def test_a_list_that_expires_begins_again_and_forgets_nothing() -> None:
         await asyncio.sleep(10)
         assert len(bench.cache.list(Resource.STAGE)) == len(set(bench.seen)) == 20
 
+    run(check())
+
+
+def test_every_other_decision_about_what_is_refused_knows_in_whose_words() -> None:
+    """So one tells it, where that is news, and the next asks again, be the telling refused too."""
+    known: list[str | None] = []
+
+    def decide(key: Key, _now: datetime) -> Decision:
+        known.append(bench.controller.refused.get(key))
+        if len(known) < 5:
+            raise Refused("not allowed")
+        return Decision()
+
+    async def check() -> None:
+        bench.stage("refused")
+        await bench.start()
+        await asyncio.sleep(60)
+        assert known == [None, "not allowed", None, "not allowed", None]
+        assert not bench.controller.refused
+
+    bench = Bench(decide)
     run(check())
 
 

@@ -22,7 +22,18 @@ class Server:
         self.away = False
         self.slow = 0.01
 
-    async def call(self, _verb: str, _plural: str, method: str, _path: str, *, body: Any = None) -> Any:
+    async def call(
+        self,
+        verb: str,
+        plural: str,
+        method: str,
+        path: str,
+        query: Any = None,
+        *,
+        body: Any = None,
+        content: str = "",
+    ) -> Any:
+        assert (plural, query, content) == ("leases", None, ""), verb
         await asyncio.sleep(self.slow)
         if self.away:
             raise ServerError("no leader")

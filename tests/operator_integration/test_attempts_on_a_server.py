@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from controlplane.api import Api, Object, eventually
+from controlplane.api import Api, Object, connect, eventually
 from controlplane.cluster import Cluster
 from controlplane.experiments import Experiments, Labels, answering, manifest, summary
 from controlplane.operating import operating
@@ -106,3 +107,58 @@ async def test_attempts(cluster: Cluster, api: Api, namespace: str, tmp_path: Pa
         assert (await experiments.stage("stalled"))["status"]["reason"] == "NoProgress"
         assert "exit code 1" in (await experiments.events("broken"))["StageFailed"]
         assert "exit code 1" in summary(await experiments.get("broken"))["message"]
+
+
+async def test_a_quota_that_refuses_pods_is_told_until_it_has_room(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path
+) -> None:
+    """The Job is made, and has no pod: nothing of that is in the Job's conditions."""
+    experiments = Experiments(api, namespace)
+    await set_quota(cluster, namespace, {"requests.nvidia.com/gpu": "0"})
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
+        await experiments.submit(manifest("full", resources={"gpus": 1}))
+        told = summary(await experiments.says("full", "WaitingForStages", within_s=60))["message"]
+        job = f"{(await experiments.stage('full'))['metadata']['name']}-1"
+        assert f"PodsMissing: the Job {job} has 0 of 1 pods: `kubectl describe job {job}` says why" in told
+        assert "exceeded quota: limited" in (await experiments.events(job))["FailedCreate"]
+        await set_quota(cluster, namespace, {"requests.nvidia.com/gpu": "1"})
+        (ended,) = await experiments.ended("full", within_s=120)
+        assert summary(ended)["reason"] == "Completed"
+        assert {one["status"]["attempt"]["number"] for one in await experiments.stages()} == {1}
+
+
+async def test_a_quota_that_refuses_jobs_is_told_in_its_words_until_it_has_room(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path
+) -> None:
+    experiments = Experiments(api, namespace)
+    await set_quota(cluster, namespace, {"count/jobs.batch": "0"})
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
+        await experiments.submit(manifest("none"))
+        told = summary(await experiments.says("none", "Refused", within_s=60))["message"]
+        assert "the API server refuses what it needs" in told
+        assert "exceeded quota: limited, requested: count/jobs.batch=1" in told
+        await set_quota(cluster, namespace, {"count/jobs.batch": "1"})  # of the lookup alone
+        told = summary(await experiments.says("none", "WaitingForStages", within_s=90))["message"]
+        assert "Refused: " in told
+        assert "exceeded quota: limited" in told
+        await set_quota(cluster, namespace, {"count/jobs.batch": "9"})
+        (ended,) = await experiments.ended("none", within_s=120)
+        assert summary(ended)["reason"] == "Completed"
+
+
+async def set_quota(cluster: Cluster, namespace: str, hard: dict[str, str]) -> None:
+    """Have the namespace's quota be this, and wait until it is in force."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "limited", "namespace": namespace},
+        "spec": {"hard": hard},
+    }
+    await asyncio.to_thread(cluster.apply, quota)
+    async with connect(cluster.kubeconfig) as api:
+
+        async def enforced() -> bool:
+            found = await api.get(f"/api/v1/namespaces/{namespace}/resourcequotas/limited")
+            return found.get("status", {}).get("hard") == hard
+
+        await eventually(enforced)

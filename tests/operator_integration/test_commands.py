@@ -173,6 +173,45 @@ async def test_a_plan_holds_what_stages_were_paid_for_against_what_it_says(
     assert said["total"]["notRun"]["likely"] > 0
 
 
+async def test_gc_asks_the_cluster_for_what_it_has(
+    cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
+) -> None:
+    """Of experiments without a commit, whose keys no file leads to: one that was accepted, one that was not yet, one that is gone."""
+    store, seen = Store.open(str(tmp_path / "store"), namespace), Experiments(api, namespace)
+    place = ClusterPlace(Client.connect(str(cluster.kubeconfig), None), namespace)
+
+    async def leave(name: str) -> set[str]:
+        """What its stages would leave in the store."""
+        planned = [
+            one
+            for one in (await asyncio.to_thread(place.plan, name)).stages
+            if one.stage.kind is not Kind.REPORT
+        ]
+        for one in planned:
+            with store.write(one.stage, {}) as draft:
+                (draft.path / "output").write_bytes(bytes(1000))
+        return {one.key for one in planned}
+
+    def unpinned(name: str) -> Object:
+        document = manifest(name)
+        document["spec"]["models"][0] = {"name": name, "pretrained": "FacebookAI/xlm-roberta-base"}
+        return document
+
+    async with operating(cluster, namespace, tmp_path), playing(answering(api, namespace)):
+        await seen.submit(unpinned("accepted"))
+        await seen.until("accepted", succeeded, within_s=120)
+    accepted = await leave("accepted")
+    assert {one["spec"]["key"] for one in await seen.stages("accepted")} == accepted
+    await seen.submit(unpinned("new"), unpinned("gone"))
+    new, gone = await leave("new"), await leave("gone")
+    await seen.delete("gone")
+    found = json.loads((await run("gc", "--cluster", "--store", "store", "-o", "json")).stdout)
+    assert len(found["items"]) == len(gone)
+    removed = await run("gc", "--cluster", "--store", "store", "--yes")
+    assert (removed.stderr, set(store.keys())) == ("", accepted | new)
+    assert "everything in the store is needed" in (await run("gc", "--cluster", "--store", "store")).stdout
+
+
 async def test_what_fails_is_explained_and_tried_again(
     cluster: Cluster, api: Api, namespace: str, tmp_path: Path, run: Run
 ) -> None:

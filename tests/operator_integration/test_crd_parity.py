@@ -11,7 +11,8 @@ import pytest
 from kubernetes.aio.client import ApiException
 
 from controlplane.api import Api
-from crds.manifests import FULL, SMALL, Case, defaults, growth, mutated, mutations, together
+from crds.edits import defaults, growth
+from crds.manifests import FULL, SMALL, Case, mutated, mutations, together
 from crds.verdicts import expected_edit_problems, expected_problems, manifest, problems
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]

@@ -48,6 +48,7 @@ def test_a_store_serves_its_namespaces(configured):
         ("stores: {x: {claim: a, sharing: Pod}}", "stores.x.sharing"),
         ("stores: {Upper: {claim: a}}", "stores"),
         ("pods: {user: 0}", "pods.user"),
+        ("pods: {jobTtlSeconds: 0}", "pods.jobTtlSeconds"),
         ("progress: {address: 'http://plain'}", "progress.address"),
         ("progress: {address: 'https://server/path'}", "progress.address"),
         ("parallelism: 0", "parallelism"),

@@ -13,8 +13,9 @@ from operator_jobs.placements import NAMES, PLACEMENTS
 from xstilts.spec import Resources
 from xstilts.stage import Family, HubSource, Kind, PrepareModelSpec, Stage
 from xstilts_operator.actions import Reference, Resource
-from xstilts_operator.jobs import Attempt, stage_job, stage_service
+from xstilts_operator.jobs import Attempt, lookup_job, stage_job, stage_service
 from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, STAGE_ANNOTATION, STAGE_LABEL, stage_name
+from xstilts_operator.plans import accept
 from xstilts_operator.progress import protocol
 from xstilts_operator.settings import STORE_MOUNT
 
@@ -198,6 +199,41 @@ def test_a_queue_begins_the_job(configured):
     job = make_job(configured, attempt_of(queue="gpus"))
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
     assert job["spec"]["suspend"] is True
+
+
+EVERY_POD = {
+    "labels": {"team": "nlp", STAGE_LABEL: "another"},
+    "annotations": {"karpenter.sh/do-not-disrupt": "true", STAGE_ANNOTATION: "{}"},
+    "nodeSelector": {"pool": "nlp"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "environment": {"HTTPS_PROXY": "http://proxy:3128", "XSTILTS_STORE": "/"},
+}
+
+
+def test_what_the_administrator_says_of_every_pod(configured):
+    asked = {
+        "nodeSelector": {"pool": "mine", "gpu": "h100"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    }
+    attempt = attempt_of(placement=Resources.model_validate(asked))
+    job = make_job(
+        configured, attempt, pods={**EVERY_POD, "placement": {"nodeSelectorKeys": ["pool", "gpu"]}}
+    )
+    metadata, pod = job["spec"]["template"]["metadata"], pod_of(job)
+    assert metadata["labels"] == {"team": "nlp", **attempt.labels}
+    assert metadata["annotations"] == {"karpenter.sh/do-not-disrupt": "true", STAGE_ANNOTATION: attempt.text}
+    assert pod["nodeSelector"] == {"pool": "nlp", "gpu": "h100"}
+    assert [one["key"] for one in pod["tolerations"]] == ["gpu", "dedicated"]
+    assert environment_of(job)["HTTPS_PROXY"] == "http://proxy:3128"
+    assert environment_of(job)["XSTILTS_STORE"] == STORE_MOUNT
+
+
+def test_it_holds_for_lookups_too_which_no_experiment_places(configured, make):
+    settings, document = configured(pods=EVERY_POD), accept(make(), "uid", "trainer:1")
+    owner = Reference(Resource.EXPERIMENT, "team", "grid", "uid")
+    pod = pod_of(lookup_job(owner, "plan", document, settings.stores["default"], settings))
+    assert pod["nodeSelector"] == {"pool": "nlp"}
+    assert pod["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
 
 
 def test_the_administrators_account_user_and_pull_secrets_are_the_pods(configured):

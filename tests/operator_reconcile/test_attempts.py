@@ -20,7 +20,7 @@ KEY = "k" * 64
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RESULT = Result(key=KEY, outputs_digest="d" * 64).model_dump_json(by_alias=True)
 JOB = JobView(
-    name="train-1", uid="job", attempt=1, owner="stage", started=NOW, ended=NOW + timedelta(seconds=90),
+    name="train-1", uid="job", attempt=1, owner="stage", created=NOW, started=NOW, ended=NOW + timedelta(seconds=90),
     complete=False, failed=True, reason="", message="", pods=1, suspended=False, deleting=False,
 )  # fmt: skip
 DONE = replace(JOB, complete=True, failed=False)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from operator_reconcile.world import NAMESPACE, End, World, usage
+from operator_reconcile.server import NAMESPACE
+from operator_reconcile.world import End, World, usage
 from xstilts.errors import EXIT_FAILED
 from xstilts.stage import Kind, Result, StageFailure
 from xstilts_operator.actions import Resource

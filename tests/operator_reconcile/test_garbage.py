@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_reconcile.world import NAMESPACE, START, World
+from operator_reconcile.server import NAMESPACE, START
+from operator_reconcile.world import World
 from xstilts_operator.actions import Resource
 from xstilts_operator.routing import Key
 from xstilts_operator.views import view_experiment, view_job, view_pod, view_stage, view_workload

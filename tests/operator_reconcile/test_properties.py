@@ -8,7 +8,8 @@ from collections import Counter
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from operator_reconcile.world import NAMESPACE, End, World, attempt_of, usage
+from operator_reconcile.server import NAMESPACE
+from operator_reconcile.world import End, World, attempt_of, usage
 from xstilts_operator.actions import Resource
 from xstilts_operator.names import STAGE_LABEL
 from xstilts_operator.routing import Key

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from operator_reconcile.world import NAMESPACE, World
+from operator_reconcile.server import NAMESPACE
+from operator_reconcile.world import World
 from xstilts_operator.actions import Resource
 from xstilts_operator.names import QUEUE_LABEL
 from xstilts_operator.reconcile.attempts import Verdict, evicted

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from operator_reconcile.world import End, World, source, usage
+from operator_reconcile.world import End, World, under_way, usage
 from xstilts_operator.actions import (
     ApplyStatus,
     CreateJob,
-    Decision,
     Delete,
     Reference,
     Resource,
@@ -18,24 +17,11 @@ from xstilts_operator.actions import (
 from xstilts_operator.reconcile.attempts import POD_GRACE_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
-from xstilts_operator.tolerant import stamp
 
 
 @pytest.fixture
 def world():
     return World()
-
-
-def under_way(world: World, *names: str, **spec) -> None:
-    """Submit experiments and run them until their first Jobs run."""
-    for name in names or ("grid",):
-        world.submit(name, **spec)
-    world.settle()
-    world.start_pods()
-    world.answer()
-    world.settle()
-    world.start_pods()
-    world.settle()
 
 
 def paid(world: World) -> int:
@@ -108,63 +94,6 @@ def test_past_its_deadline_its_lookup_goes(world):
     assert world.names(Resource.JOB) == []
 
 
-def test_what_is_accepted_is_frozen_first_and_says_what_comes_next(world):
-    world.submit()
-    kept, told, _ = world.reconcile(Resource.EXPERIMENT, "grid").actions
-    assert kept.resource is Resource.CONFIG_MAP
-    assert told.status["plan"]["name"] == kept.body["metadata"]["name"]
-    assert "startTime" in told.status
-    assert world.said() == ("Unknown", "LookingUp", "asks the store for 7 stages")
-    next_one = world.reconcile(Resource.EXPERIMENT, "grid").actions
-    assert {one.resource for one in next_one} == {Resource.STAGE, Resource.JOB}
-
-
-def test_a_small_experiment_is_told_of_in_three_writes(world):
-    tasks = [{"name": "tatoeba", "data": source("tatoeba")}]
-    under_way(world, tasks=tasks, targets=[{"task": "tatoeba"}], intermediates=[])
-    (job,) = world.running()
-    world.finish(job)
-    world.settle()
-    world.start_pods()
-    world.tick(TOLD_AFTER_SECONDS - 1)
-    world.answer()
-    world.settle()
-    assert world.said()[:2] == ("True", "Completed")
-    assert world.status()["report"]["state"] == "Written"
-    assert world.writes["grid"].count("status") == 3  # accepted, begun, ended
-
-
-def test_a_report_that_takes_its_time_is_told_of(world):
-    under_way(world)
-    for _ in range(3):
-        for job in world.running():
-            world.finish(job)
-        world.settle()
-        world.start_pods()
-    assert set(world.states().values()) == {"Succeeded"}
-    assert world.status()["counts"]["succeeded"] < 7
-    world.tick(TOLD_AFTER_SECONDS - 1)
-    assert world.reconcile(Resource.EXPERIMENT, "grid") == Decision((), again_in=1.0)
-    world.tick(1)
-    world.settle()
-    assert world.said() == ("Unknown", "Running", "the report is written")
-    assert world.status()["counts"]["succeeded"] == 7
-
-
-def test_an_edit_is_told_although_the_report_is_under_way(world):
-    under_way(world)
-    for _ in range(3):
-        for job in world.running():
-            world.finish(job)
-        world.settle()
-        world.start_pods()
-    assert "report" not in world.status()
-    world.edit(parallelism=1)
-    world.settle()
-    assert world.status()["observedGeneration"] == 2
-    assert world.status()["report"] == {"state": "Running"}
-
-
 def test_the_own_clock_stands_in_suspension(world):
     under_way(world, activeDeadlineSeconds=1000)
     world.tick(400)
@@ -176,6 +105,7 @@ def test_the_own_clock_stands_in_suspension(world):
     assert "activeSince" not in world.status()
     world.edit(suspend=False)
     world.settle()
+    world.start_pods()
     world.tick(599)
     world.settle()
     assert world.said()[1] == "Running"
@@ -380,72 +310,6 @@ def test_a_job_that_failed_is_not_judged_while_a_pod_of_it_runs(world):
     assert world.get(Resource.STAGE, stage)["status"]["state"] == "Failed"
 
 
-def test_a_queued_job_is_told_with_the_reason_of_its_workload(world):
-    under_way(world, queueName="gpu-queue")
-    (lookup,) = world.names(Resource.JOB)
-    for name in [lookup]:
-        job = world.get(Resource.JOB, name)
-        world._replace(Resource.JOB, {**job, "spec": {**job["spec"], "suspend": False}})
-    world.start_pods()
-    world.answer()
-    world.settle()
-    world._put(
-        Resource.WORKLOAD,
-        {
-            "metadata": {
-                "name": "w", "namespace": "team",
-                "ownerReferences": [
-                    {"uid": world.get(Resource.JOB, name)["metadata"]["uid"], "name": name}
-                    for name in world.names(Resource.JOB) if name != lookup
-                ],
-            },
-            "status": {"conditions": [{"type": "QuotaReserved", "status": "False", "message": "no GPU is free"}]},
-        },
-    )  # fmt: skip
-    world.tick(30)
-    world.settle()
-    assert world.said() == ("Unknown", "Queued", world.said()[2])
-    assert "waits in queue gpu-queue: no GPU is free" in world.said()[2]
-    assert world.status()["counts"]["queued"] == 3
-
-
-def test_a_queue_without_kueue_is_told():
-    world = World()
-    world.settings = world.settings.model_copy(update={"kueue": False})
-    world.restart()
-    world.submit(queueName="gpu-queue")
-    world.settle()
-    assert world.said()[:2] == ("Unknown", "QueueUnavailable")
-    world.edit(queueName=None)
-    world.settle()
-    assert world.said()[1] == "LookingUp"
-    conditions = {one["type"]: one["status"] for one in world.status()["conditions"]}
-    assert conditions == {"Succeeded": "Unknown", "QueueUnavailable": "False"}
-
-
-def test_a_store_that_is_not_there_is_told_with_those_that_are(world):
-    world.submit(store={"name": "other"})
-    world.settle()
-    assert world.said()[:2] == ("Unknown", "StoreUnknown")
-    assert "(default)" in world.said()[2]
-
-
-def test_a_lookup_that_fails_is_asked_again(world):
-    world.submit()
-    world.settle()
-    world.start_pods()
-    (name,) = world.names(Resource.JOB)
-    world.finish(name, End(1))
-    world.settle()
-    assert world.said()[1] == "LookingUp"
-    assert "it failed, and is tried again" in world.said()[2]
-    world.tick(30)
-    world.settle()
-    assert world.jobs_made == [name, name]
-    world.play()
-    assert world.said()[:2] == ("True", "Completed")
-
-
 def test_the_service_of_several_nodes_goes_with_their_job(world):
     under_way(world, resources={"gpus": 1, "nodes": 2})
     training = [name for name in world.running() if name.startswith("train")]
@@ -461,27 +325,11 @@ def test_the_service_of_several_nodes_goes_with_their_job(world):
     assert not set(training) & set(world.names(Resource.SERVICE))
 
 
-def test_a_foreign_job_of_our_name_is_told(world):
-    world.submit()
-    world.settle()
-    stage = next(one for one in world.stages().values() if not one["spec"]["parentStages"])
-    name, labels = f"{stage['metadata']['name']}-1", {"xstilts.dev/kind": "other"}
-    world.start_pods()
-    world.answer()
-    world._put(
-        Resource.JOB,
-        {"metadata": {"name": name, "namespace": "team", "labels": labels}, "spec": {"suspend": True}},
-    )
-    world.settle()
-    world.tick(30)
-    world.settle()
-    assert world.said()[:2] == ("Unknown", "NameConflict")
-    assert name in world.said()[2]
-    assert name not in world.jobs_made
-
-
-def test_after_its_end_an_experiment_goes_in_time(world):
-    world.submit(ttlSecondsAfterFinished=500)
+@pytest.mark.parametrize(("its", "all_of_them"), [(500, None), (None, 500), (500, 5)])
+def test_after_its_end_an_experiment_goes_in_time(world, its, all_of_them):
+    world.settings = world.settings.model_copy(update={"ttl_seconds_after_finished": all_of_them})
+    world.restart()
+    world.submit(**({"ttlSecondsAfterFinished": its} if its else {}))
     world.play()
     assert world.said()[:2] == ("True", "Completed")
     left = world.reconcile(Resource.EXPERIMENT, "grid").again_in
@@ -489,14 +337,3 @@ def test_after_its_end_an_experiment_goes_in_time(world):
     world.tick(left)
     world.reconcile(Resource.EXPERIMENT, "grid")
     assert world.names(Resource.EXPERIMENT) == []
-
-
-def test_a_condition_that_stays_keeps_its_time(world):
-    under_way(world)
-    (before,) = world.status()["conditions"]
-    world.tick(60)
-    world.finish(world.running()[0])
-    world.settle()
-    (after,) = world.status()["conditions"]
-    assert after["message"] != before["message"]
-    assert after["lastTransitionTime"] == before["lastTransitionTime"] < stamp(world.now)

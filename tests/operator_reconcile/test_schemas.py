@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from operator_reconcile.server import NAMESPACE
 from operator_reconcile.test_garbage import NEARLY, STATUS
-from operator_reconcile.world import NAMESPACE, End, World
+from operator_reconcile.world import End, World
 from xstilts_operator.actions import ApplyStatus, Create, Resource
 from xstilts_operator.routing import Key
 from xstilts_operator.views import view_stage

@@ -1,7 +1,4 @@
-"""A cluster in a dictionary: it does what decisions want, and a test says how pods end.
-
-Plays the API server (versions, UIDs, 409), the Job controller (pods, their deletion, the Job's end) and the garbage collector.
-"""
+"""A cluster around decisions: people who ask for things, the Job controller and its pods, and a test says how those end."""
 
 from __future__ import annotations
 
@@ -9,25 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from operator_reconcile.server import NAMESPACE, Server
 from xstilts.canonical import sha256_hex
 from xstilts.scoring import MAIN
 from xstilts.stage import EvaluateSpec, Kind, Result, Stage
 from xstilts_operator.actions import (
-    ApplyStatus,
-    Create,
-    CreateJob,
     Decision,
-    Delete,
-    Emit,
-    Reference,
     Resource,
-    SetOwners,
 )
 from xstilts_operator.answers import LOOKUP_SCHEMA, PREFIX, REPORT_SCHEMA
-from xstilts_operator.cache import Cache
 from xstilts_operator.decide import Decider
 from xstilts_operator.names import ATTEMPT_LABEL, DROPS_ANNOTATION, KIND_LABEL, STAGE_ANNOTATION, STAGE_LABEL
 from xstilts_operator.observe import Observatory
@@ -35,8 +25,6 @@ from xstilts_operator.routing import Key
 from xstilts_operator.settings import Settings
 from xstilts_operator.tolerant import mapping, stamp
 
-NAMESPACE = "team"
-START = datetime(2026, 1, 1, tzinfo=UTC)
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -73,37 +61,28 @@ class End:
 
 
 @dataclass
-class World:
-    """All objects, the time, and what has ever been done.
+class World(Server):
+    """People, the operator, pods and the artifact store around a server.
 
     Attributes:
         store: the keys that the artifact store holds, with the value of all their scores.
         dropped: the keys of those whose weights have been dropped, by a report or from the beginning.
-        jobs_made: the names of all Jobs ever made, in order.
-        made_for: for each of them the UID of its owner.
-        writes: of each object, what was written: create, status, owners, job.
-        events: those that were emitted.
-        lingering: pods that are being deleted take their time.
         asked: how many keys the store has been asked for.
         report_end: how reports end; None: they go on running.
+        refused: pods of stages are refused, by a quota say: no Job gets any.
+        full: pods of stages find no node: they wait.
     """
 
     settings: Settings = SETTINGS
-    now: datetime = START
     store: dict[str, float] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
-    jobs_made: list[str] = field(default_factory=list)
-    made_for: list[str] = field(default_factory=list)
-    writes: dict[str, list[str]] = field(default_factory=dict)
-    events: list[Emit] = field(default_factory=list)
-    lingering: bool = False
     asked: int = 0
     report_end: End | None = End()
+    refused: bool = False
+    full: bool = False
 
     def __post_init__(self) -> None:
-        self.cache = Cache()
-        self._version = 0
-        self._bodies: dict[str, Any] = {}  # of Jobs, whose templates the cache does not keep
+        super().__post_init__()
         self.restart()
 
     def restart(self) -> None:
@@ -136,14 +115,6 @@ class World:
         self._replace(resource, deepcopy(self.get(resource, name)) | {"status": status})
 
     # -- what the operator does ---------------------------------------------------------------------------------
-
-    def get(self, resource: Resource, name: str) -> Any:
-        found = self.cache.get(resource, NAMESPACE, name)
-        assert found is not None, f"no {resource} {name}"
-        return found
-
-    def names(self, resource: Resource) -> list[str]:
-        return [obj["metadata"]["name"] for obj in self.cache.list(resource)]
 
     def status(self, name: str = "grid") -> Any:
         return mapping(self.get(Resource.EXPERIMENT, name), "status")
@@ -183,36 +154,6 @@ class World:
                 return
         raise AssertionError("it does not come to rest")
 
-    def do(self, action: Any) -> None:
-        match action:
-            case Create(resource, body):
-                self._create(resource, body)
-            case CreateJob(stage, attempt, body):
-                status = mapping(self.get(Resource.STAGE, stage.name), "status")
-                assert (status["state"], status["attempt"]["number"]) == ("Active", attempt)
-                self._wrote(stage.name, "job")
-                self._create(Resource.JOB, body)
-            case ApplyStatus(target, status, version):
-                old = self._current(target, version)
-                assert status != {
-                    key: said for key, said in mapping(old, "status").items() if key != "progress"
-                }
-                json.dumps(status, allow_nan=False)
-                _refuse_floats(status)
-                self._wrote(target.name, "status")
-                progress = mapping(old, "status").get("progress")
-                new = {**status, **({"progress": progress} if progress is not None else {})}
-                self._replace(target.resource, deepcopy(old) | {"status": new})
-            case SetOwners(target, owners, version):
-                new = deepcopy(self._current(target, version))
-                new["metadata"]["ownerReferences"] = list(owners)
-                self._wrote(target.name, "owners")
-                self._replace(target.resource, new)
-            case Delete(target, _):
-                self._delete(target)
-            case Emit():
-                self.events.append(action)
-
     # -- what the cluster does ----------------------------------------------------------------------------------
 
     def tick(self, seconds: float) -> None:
@@ -227,9 +168,11 @@ class World:
                 continue
             body = self._bodies[uid]
             started = deepcopy(job)
-            started["status"] = {**started.get("status", {}), "startTime": stamp(self.now)}
+            of_stage = STAGE_LABEL in job["metadata"]["labels"]
+            pods = 0 if of_stage and self.refused else body["spec"].get("completions", 1)
+            started["status"] = {**started.get("status", {}), "startTime": stamp(self.now), "active": pods}
             self._replace(Resource.JOB, started)
-            for index in range(body["spec"].get("completions", 1)):
+            for index in range(pods):
                 labels = dict(body["spec"]["template"]["metadata"]["labels"])
                 self._put(
                     Resource.POD,
@@ -243,9 +186,9 @@ class World:
                                 {"uid": uid, "kind": "Job", "name": name, "controller": True}
                             ],
                         },
-                        "status": self._pod_status(
-                            "Running", {"running": {"startedAt": stamp(self.now)}}, body
-                        ),
+                        "status": {"phase": "Pending"}
+                        if of_stage and self.full
+                        else self._pod_status("Running", {"running": {"startedAt": stamp(self.now)}}, body),
                     },
                 )
 
@@ -313,10 +256,6 @@ class World:
         }
         self._replace(Resource.JOB, job)
 
-    def lose(self, resource: Resource, name: str) -> None:
-        """An object vanishes at once."""
-        self.cache.delete(resource, self.get(resource, name))
-
     def play(self, decide: Callable[[Any], End | None] = lambda _: End(), rounds: int = 60) -> None:
         """Run everything to the end; `decide` says how a stage's Job ends (None: it goes on running)."""
         for _ in range(rounds):
@@ -336,6 +275,7 @@ class World:
             states = self.states().values()
             if not ended and not waiting and not set(states) & {"Active", "Waiting"}:
                 return
+            self.start_pods()
             self.tick(300)
 
     def stage_of(self, job: str) -> Any:
@@ -409,76 +349,17 @@ class World:
         container = body["spec"]["template"]["spec"]["containers"][0]["name"]
         return {"phase": phase, "containerStatuses": [{"name": container, "state": state}]}
 
-    def _create(self, resource: Resource, body: Any) -> None:
-        name = body["metadata"]["name"]
-        if self.cache.get(resource, NAMESPACE, name) is not None:
-            return
-        made = self._put(resource, body)
-        self._wrote(name, "create")
-        if resource is Resource.JOB:
-            self._bodies[made["metadata"]["uid"]] = body
-            self.jobs_made.append(name)
-            self.made_for.append(body["metadata"]["ownerReferences"][0]["uid"])
-        if resource is Resource.CONFIG_MAP:
-            plan = self.cache.plan_of(NAMESPACE, name)
-            (owner,) = body["metadata"]["ownerReferences"]
-            assert plan is not None
-            self.cache.index_plan(
-                owner["uid"], NAMESPACE, plan.name, [one.name for one in plan.stages.values()]
-            )
 
-    def _put(self, resource: Resource, body: Any) -> Any:
-        self._version += 1
-        made = deepcopy(dict(body))
-        made["metadata"] |= {"uid": f"uid-{self._version}", "resourceVersion": str(self._version)}
-        self.cache.upsert(resource, made)
-        return made
-
-    def _replace(self, resource: Resource, obj: Any) -> None:
-        self._version += 1
-        obj = deepcopy(obj)
-        obj["metadata"]["resourceVersion"] = str(self._version)
-        self.cache.upsert(resource, obj)
-
-    def _current(self, target: Reference, version: str | None) -> Any:
-        current = self.get(target.resource, target.name)
-        assert target.uid in (None, current["metadata"]["uid"])
-        assert version in (None, current["metadata"]["resourceVersion"])
-        return current
-
-    def _delete(self, target: Reference) -> None:
-        found = self.cache.get(target.resource, NAMESPACE, target.name)
-        if found is None or target.uid not in (None, found["metadata"]["uid"]):
-            return
-        if target.resource is Resource.JOB:  # Foreground: it stays until its pods are gone
-            self._replace(Resource.JOB, _leaving(found, self.now))
-            for pod in self.cache.pods_of_job(NAMESPACE, target.name):
-                self._replace(Resource.POD, _leaving(pod, self.now))
-            return
-        self._collect(target.resource, found)
-
-    def end_deletions(self) -> None:
-        """What is being deleted is gone: pods first, then their Jobs."""
-        if self.lingering:
-            return
-        for resource in (Resource.POD, Resource.JOB):
-            for obj in self.cache.list(resource):
-                if "deletionTimestamp" in obj["metadata"]:
-                    self.cache.delete(resource, obj)
-
-    def _collect(self, resource: Resource, obj: Any) -> None:
-        """An object goes, and what nobody else owns goes with it."""
-        self.cache.delete(resource, obj)
-        uid = obj["metadata"]["uid"]
-        for kind in (Resource.CONFIG_MAP, Resource.STAGE, Resource.JOB, Resource.POD, Resource.SERVICE):
-            for other in self.cache.list(kind):
-                owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences", ())]
-                alive = {one["metadata"]["uid"] for each in Resource for one in self.cache.list(each)}
-                if uid in owners and not alive & set(owners):
-                    self._collect(kind, other)
-
-    def _wrote(self, name: str, what: str) -> None:
-        self.writes.setdefault(name, []).append(what)
+def under_way(world: World, *names: str, **spec) -> None:
+    """Submit experiments and run them until their first Jobs run."""
+    for name in names or ("grid",):
+        world.submit(name, **spec)
+    world.settle()
+    world.start_pods()
+    world.answer()
+    world.settle()
+    world.start_pods()
+    world.settle()
 
 
 def scores_of(stage: Stage, value: float) -> dict[str, dict[str, dict[str, str]]]:
@@ -504,17 +385,3 @@ def attempt_of(job: Mapping[str, Any]) -> int:
 
 def _over(job: Any) -> bool:
     return bool(mapping(job, "status").get("conditions"))
-
-
-def _leaving(obj: Any, now: datetime) -> Any:
-    left = deepcopy(obj)
-    left["metadata"]["deletionTimestamp"] = stamp(now)
-    return left
-
-
-def _refuse_floats(value: Any) -> None:
-    assert not isinstance(value, float), value
-    for item in (
-        value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    ):
-        _refuse_floats(item)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crds.manifests import FULL, SMALL, defaults, growth, put
+from crds.edits import defaults, growth
+from crds.manifests import FULL, SMALL, put
 from crds.verdicts import read
 from xstilts.spec.edits import FROZEN, GROWING, edit_problems
 

@@ -74,6 +74,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       "user" ($root.Values.pods.user | default nil)
       "serviceAccount" (include "xstilts.stageServiceAccountName" $root)
       "scratch" $root.Values.pods.scratch
+      "labels" $root.Values.pods.labels
+      "annotations" $root.Values.pods.annotations
+      "nodeSelector" $root.Values.pods.nodeSelector
+      "tolerations" $root.Values.pods.tolerations
       "stores" $stores | toYaml -}}
 {{- end }}
 
@@ -109,6 +113,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       "progress" $progress
       "attempts" .Values.attempts
       "parallelism" .Values.parallelism
+      "ttlSecondsAfterFinished" .Values.ttlSecondsAfterFinished
       "kueue" .Values.kueue
       "resyncSeconds" .Values.resyncSeconds | toYaml -}}
 {{- end }}
@@ -120,7 +125,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, delete]
 - apiGroups: [xstilts.dev]
   resources: [transferstages]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete] # it deletes none: only who may is let change their owners, as on OpenShift
 - apiGroups: [xstilts.dev]
   resources: [transferexperiments/status, transferstages/status]
   verbs: [patch]

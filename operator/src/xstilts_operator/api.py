@@ -38,6 +38,17 @@ KINDS: Final[Mapping[Resource, Kind]] = {
 }
 
 
+def owner_reference(owner: Reference, *, controller: bool) -> Object:
+    """The owner reference of an object (with its UID); its deletion never waits for what it owns."""
+    said = {
+        "apiVersion": KINDS[owner.resource].api_version,
+        "kind": owner.resource.value,
+        "name": owner.name,
+        "uid": owner.uid,
+    }
+    return {**said, "controller": True} if controller else said
+
+
 class ApiError(Exception):
     """A request that did not do what it should. The message is the server's own."""
 

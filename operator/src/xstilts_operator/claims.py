@@ -35,6 +35,7 @@ class Claims:
         self._cache = cache
         self._settings = settings
         self._known: Memory[tuple[float, ClaimView | None]] = Memory()  # until when, and what
+        self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def look(self, key: Key) -> None:
         """Before a decision about an experiment: read its store's claim, unless that was done a while ago.
@@ -45,17 +46,28 @@ class Claims:
         if key.resource is not Resource.EXPERIMENT:
             return
         obj = self._cache.get(key.resource, key.namespace, key.name)
-        name = text(mapping(obj, "spec", "store").get("name")) or StoreUse().name
-        store = self._settings.store(name, key.namespace) if obj is not None else None
-        if store is None or store.claim is None:
+        store = text(mapping(obj, "spec", "store").get("name")) or StoreUse().name
+        claim = self._claim(key.namespace, store) if obj is not None else None
+        if claim is None:
             return
-        until, _ = self._known.get((key.namespace, store.claim)) or (0.0, None)
-        if _now() >= until:
-            await self._read(key.namespace, store.claim)
+        where = key.namespace, claim
+        until, _ = self._known.get(where) or (0.0, None)
+        if _now() < until:
+            return
+        if where not in self._reading:  # after a start all experiments of a namespace come at once
+            self._reading[where] = asyncio.get_running_loop().create_task(self._read(*where))
+            self._reading[where].add_done_callback(lambda _: self._reading.pop(where))
+        await asyncio.shield(self._reading[where])
 
-    def of(self, namespace: str, name: str) -> ClaimView | None:
-        """A claim as it was read last; None where that is not known."""
-        return (self._known.get((namespace, name)) or (0.0, None))[1]
+    def of(self, namespace: str, store: str) -> ClaimView | None:
+        """The claim of a store as it was read last; None where it has none, or that is not known."""
+        claim = self._claim(namespace, store)
+        return (self._known.get((namespace, claim)) or (0.0, None))[1]
+
+    def _claim(self, namespace: str, store: str) -> str | None:
+        """The name of a store's claim; None where it has none, or the namespace may not use it."""
+        found = self._settings.store(store, namespace)
+        return found.claim if found is not None else None
 
     async def _read(self, namespace: str, name: str) -> None:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/persistentvolumeclaims/{quote(name, safe='')}"

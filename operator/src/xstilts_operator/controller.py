@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from xstilts_operator.actions import Decision, Emit, Object, Resource
-from xstilts_operator.api import Api, ApiError, Expired, NotFound, TooManyRequests
+from xstilts_operator.api import Api, ApiError, Expired, NotFound, Refused, TooManyRequests
 from xstilts_operator.cache import Cache, Change
 from xstilts_operator.gateway import Gateway, Overtaken, TooSoon
 from xstilts_operator.plans import PlanError
@@ -69,6 +69,7 @@ class Controller:
         watches: what is known of how the watches fare.
         may_write: asked before every write; where it says no, that fails and is tried again.
         look: before a decision about a key, reads what no watch tells of.
+        refused: in whose words the API server has refused what the last decision about a key wanted; the next one says it.
         synced: set once the first full list has come in.
         working: set once a worker has begun, which waits for the Lease.
     """
@@ -85,6 +86,7 @@ class Controller:
     observer: Observer | None = None
     may_write: Callable[[], bool] = lambda: True
     look: Callable[[Key], Awaitable[None]] | None = None
+    refused: dict[Key, str] = field(default_factory=dict)
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Event = field(default_factory=asyncio.Event)
     _relists: dict[Resource, asyncio.TimerHandle] = field(default_factory=dict)
@@ -180,12 +182,16 @@ class Controller:
             at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
             seconds = self.queue.retry(key, at_least)
             logger.warning("%s %s/%s: %s; again in %.1f s", *key, error, seconds)
+            told = self.refused.pop(key, None) is not None
+            if isinstance(error, Refused) and not told:
+                self.refused[key] = str(error)
             return "failed"
         except Exception:  # a fault of ours, or an object past all that was foreseen
             seconds = self.queue.retry(key)
             logger.exception("%s %s/%s: this is a fault of the operator; again in %.1f s", *key, seconds)
             return "broken"
         self.queue.forget(key)
+        self.refused.pop(key, None)
         if decision.again_in is not None:
             self.queue.add_after(key, decision.again_in)
         return "done"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from xstilts_operator.actions import Decision, Resource
@@ -18,11 +18,15 @@ from xstilts_operator.views import ClaimView
 
 @dataclass(frozen=True)
 class Decider:
-    """Sees and decides. `claim_of`: what is known of the volume claim of a namespace and name."""
+    """Sees and decides.
+
+    `claim_of`: what is known of the volume claim of a store (its name), in a namespace. `refused`: see the controller.
+    """
 
     observatory: Observatory
     settings: Settings
-    claim_of: Callable[[str, str], ClaimView | None] = lambda _namespace, _name: None
+    claim_of: Callable[[str, str], ClaimView | None] = lambda _namespace, _store: None
+    refused: Mapping[Key, str] = field(default_factory=dict)
 
     def __call__(self, key: Key, now: datetime) -> Decision:
         """The decision about an experiment or a stage; an empty one where there is no such object."""
@@ -30,13 +34,15 @@ class Decider:
             experiment = self.observatory.experiment(key.namespace, key.name, now)
             if experiment is None:
                 return Decision()
-            return reconcile_experiment(self._with_claim(experiment), self.settings, now)
+            experiment = replace(self._with_claim(experiment), refused=self.refused.get(key, ""))
+            return reconcile_experiment(experiment, self.settings, now)
         stage = self.observatory.stage(key.namespace, key.name, now)
-        return Decision() if stage is None else reconcile_stage(stage, self.settings, now)
+        if stage is None:
+            return Decision()
+        return reconcile_stage(replace(stage, refused=self.refused.get(key, "")), self.settings, now)
 
     def _with_claim(self, scene: ExperimentScene) -> ExperimentScene:
         """The same scene with the claim of the store that the experiment names."""
-        spec, namespace = scene.experiment.experiment, scene.experiment.namespace
-        store = spec and self.settings.store(spec.spec.store.name, namespace)
-        claim = self.claim_of(namespace, store.claim) if store and store.claim else None
+        said = scene.experiment.experiment
+        claim = self.claim_of(scene.experiment.namespace, said.spec.store.name) if said else None
         return scene if claim is None else replace(scene, claim=claim)

@@ -11,10 +11,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from xstilts_operator.actions import Object
-from xstilts_operator.api import AlreadyExists, ApiError, Conflict, NotFound
+from xstilts_operator.api import AlreadyExists, ApiError, Caller, Conflict, NotFound
 from xstilts_operator.names import MANAGED_BY, MANAGER
 from xstilts_operator.tolerant import count, mapping, text
 
@@ -30,15 +30,6 @@ logger = logging.getLogger(__name__)
 
 class LeaseLost(Exception):  # noqa: N818 - what has happened, not whose fault it is
     """Another operator holds the Lease: this process must end."""
-
-
-class Caller(Protocol):
-    """One request to the API server, as `xstilts_operator.client.ClusterApi` makes it; raises ApiErrors."""
-
-    async def call(
-        self, verb: str, plural: str, method: str, path: str, *, body: Object | None = None
-    ) -> dict[str, Any]:
-        """The answer's JSON."""
 
 
 class Lease:

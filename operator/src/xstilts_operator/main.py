@@ -85,6 +85,7 @@ async def operate(settings: Settings) -> int:
         api = ClusterApi(await _configuration(), instruments)
         ending.push_async_callback(api.close)
         cache, watches, queue = Cache(), Watches(), WorkQueue[Key](random.Random(), instruments)  # noqa: S311 - spreads retries
+        refused: dict[Key, str] = {}
         recorder, claims = Recorder(api, _now, _identity()), Claims(api, cache, settings)
         lease = Lease(
             api,
@@ -97,7 +98,7 @@ async def operate(settings: Settings) -> int:
             api=api,
             cache=cache,
             queue=queue,
-            decide=Decider(Observatory(cache), settings, claims.of),
+            decide=Decider(Observatory(cache), settings, claims.of, refused),
             watched=_watched(settings),
             clock=_now,
             emit=recorder.emit,
@@ -106,6 +107,7 @@ async def operate(settings: Settings) -> int:
             observer=instruments,
             may_write=lease.holds,
             look=claims.look,
+            refused=refused,
         )
         registry.register(StateCollector(cache))
         registry.register(AgeCollector(watches.ages, queue.oldest))

@@ -220,14 +220,14 @@ class Observatory:
         pods = self._cache.pods_of_stage(stage.namespace, stage.name)
         return any(not view_job(job).over for job in jobs) or any(not view_pod(pod).over for pod in pods)
 
-    def _began(self, stages: Iterable[StageView]) -> Iterable[tuple[str, datetime | None]]:
-        """Of each stage whose attempt has a Job, since when that may run; None while it is suspended."""
+    def _began(self, stages: Iterable[StageView]) -> Iterable[tuple[str, datetime]]:
+        """Of each stage whose attempt has pods that have begun to work, since when the first of them has."""
         for stage in stages:
             name = job_name(stage.name, stage.number)
-            found = self._cache.get(Resource.JOB, stage.namespace, name) if stage.active else None
-            job = view_job(found) if found is not None else None
-            if job is not None and job.owner == stage.uid:
-                yield stage.name, None if job.suspended else job.started
+            pods = self._cache.pods_of_job(stage.namespace, name) if stage.active else ()
+            times = [pod.began for pod in map(view_pod, pods) if pod.began is not None]
+            if times:
+                yield stage.name, min(times)
 
     def _companions(self, experiment: ExperimentView, now: datetime) -> dict[str, Companion]:
         """Its own Jobs; a lookup whose answers are in the stages is looked at no more."""

@@ -62,12 +62,13 @@ class ExperimentScene:
         stages: the TransferStages of its plan that are there, by name.
         taken: the names of those, and of ones that are being deleted.
         occupied: those of them of which a pod or a Job of an attempt that is over still runs.
-        began: since when the Jobs of their attempts that are under way may run, by name; None of one that may not.
+        began: since when the pods of their attempts that are under way work, by name; without those of which none does.
         companions: the Jobs that have the names of its own lookup and reports, or that it owns; by name.
         kueue: whether the API server knows Kueue, as far as it has been asked.
         queued: the names of Jobs, there or gone, that Kueue has a Workload of.
         sharing: what others have of its stages.
         claim: the volume claim of its store; None where it has none, or nothing is known of it.
+        refused: in the API server's words, why it has refused what the last decision wanted; "" where it has not.
     """
 
     experiment: ExperimentView
@@ -77,12 +78,13 @@ class ExperimentScene:
     stages: Mapping[str, StageView] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
-    began: Mapping[str, datetime | None] = field(default_factory=dict)
+    began: Mapping[str, datetime] = field(default_factory=dict)
     companions: Mapping[str, Companion] = field(default_factory=dict)
     kueue: bool = True
     queued: Container[str] = frozenset()
     sharing: Sharing = field(default_factory=_Alone)
     claim: ClaimView | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class StageScene:
         disruption_seen: whether a pod of the current attempt, there or gone, has been seen to be disrupted.
         ended_for: seconds, by our own clock, for which the Job has been known to have ended; None where it has not.
         gone: when those pods of the current attempt worked that have been seen and are not there any more.
+        refused: as of an experiment.
     """
 
     stage: StageView
@@ -116,3 +119,4 @@ class StageScene:
     disruption_seen: bool = False
     ended_for: float | None = None
     gone: tuple[Work, ...] = ()
+    refused: str = ""

@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from xstilts.errors import Problem, SpecError
 from xstilts.model import Model
-from xstilts.spec.fields import DottedName, LabelKey, Name, Quantity
+from xstilts.spec import Toleration
+from xstilts.spec.fields import DottedName, LabelKey, LabelValue, Name, Quantity
 
 SETTINGS_VARIABLE: Final = "XSTILTS_SETTINGS"  # names the file
 DEFAULT_FILE: Final = "/etc/xstilts/settings.yaml"
@@ -22,6 +23,7 @@ STORE_MOUNT: Final = "/var/lib/xstilts/store"  # where a claim's volume is in a 
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[int, Field(ge=0)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Image = Annotated[str, Field(pattern=r"^[a-z0-9][^\s]{0,511}$")]
 
 
@@ -81,7 +83,11 @@ class PodSettings(Model):
 
     `user` is their user and group, and the group of the store's volume; None leaves it to the image and the cluster
     (OpenShift sets its own). `default_memory` is of stages whose experiment asks for none, `scratch` the size of their
-    temporary files; `companion_*` are of lookups and reports.
+    temporary files; `companion_*` are of lookups and reports. `job_ttl_seconds` is how long a Job stays once it has ended: its
+    pods hold the answer, which an operator that was away meanwhile has still to read.
+
+    `labels`, `annotations`, `node_selector`, `tolerations` and `environment` are of every pod, besides what stands there
+    anyway. Labels, annotations and variables of the operator's own win over these, and this node selector over an experiment's.
     """
 
     service_account: DottedName = "default"
@@ -91,8 +97,13 @@ class PodSettings(Model):
     companion_cpu: Count = 1
     companion_memory: Quantity = "1Gi"
     grace_seconds: Seconds = 300
-    job_ttl_seconds: Seconds = 86_400
+    job_ttl_seconds: Annotated[int, Field(ge=600)] = 86_400
     placement: PlacementSettings = PlacementSettings()
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    annotations: dict[LabelKey, str] = Field(default_factory=dict)
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    environment: dict[Variable, str] = Field(default_factory=dict)
 
 
 class HubSettings(Model):
@@ -122,8 +133,8 @@ class AttemptSettings(Model):
 class Settings(Model):
     """Everything that the administrator decides.
 
-    `namespaces` are those that are served; () stands for the whole cluster. `parallelism` is of experiments that say
-    none. `kueue`: whether Kueue is installed, so that a queueName means something.
+    `namespaces` are those that are served; () stands for the whole cluster. `parallelism` and `ttl_seconds_after_finished`
+    are of experiments that say none; the latter is None where such are kept. `kueue`: whether Kueue is installed, so that a queueName means something.
     """
 
     images: ImageSettings
@@ -134,6 +145,7 @@ class Settings(Model):
     progress: ProgressSettings = ProgressSettings()
     attempts: AttemptSettings = AttemptSettings()
     parallelism: Count = 8
+    ttl_seconds_after_finished: Seconds | None = None
     kueue: bool = False
     resync_seconds: Count = 300
 

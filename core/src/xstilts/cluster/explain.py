@@ -17,6 +17,7 @@ _REMEDIES: Final = {
     "StoreUnknown": "name a store of that list in spec.store.name, then: xstilts submit FILE --edit",
     "StoreNotShareable": "tell who looks after the operator, or name another store: xstilts submit FILE --edit",
     "StoreUnavailable": "tell who looks after the operator; `kubectl get pvc` shows the namespace's claims",
+    "Refused": "tell who looks after the namespace's quotas and policies, or after the operator",
     "Suspended": "xstilts resume {name}",
     "BudgetSpent": "raise spec.budget.gpuHours in the file, then: xstilts submit FILE --edit",
     "DeadlineExceeded": "raise spec.activeDeadlineSeconds in the file, then: xstilts submit FILE --edit",
@@ -30,6 +31,8 @@ _STAGE_REMEDIES: Final = {
     "ImagePullBackOff": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "ErrImagePull": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "CreateContainerConfigError": "a Secret or volume claim of the store is missing: tell who looks after the operator",
+    "Refused": "tell who looks after the namespace's quotas and policies, or after the operator",
+    "PodsMissing": "nothing, if a quota is used up by others; else tell who looks after the namespace",
     "BackingOff": "nothing: it is tried again by itself; if it fails again for the same reason, mend that",
     "Resuming": "nothing: it is continued from its checkpoint by itself",
 }
@@ -88,6 +91,7 @@ def _hindered(standing: ExperimentStanding, said: dict[str, str], evidence: Evid
     message = said.get("message", "")
     event = _last_event(evidence.events)
     if evidence.stage is None or reason in FINAL_REASONS | {
+        "Refused",
         "StoreNotShareable",
         "StoreUnavailable",
         "StoreUnknown",

@@ -43,6 +43,10 @@ class Stores(Model):
     user: int | None = _USER
     service_account: str = "default"
     scratch: str = "50Gi"
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
     stores: dict[str, Published] = Field(default_factory=dict)
 
 
@@ -141,13 +145,19 @@ def pod(reached: Reach, namespace: str, name: str, command: list[str], seconds: 
         "securityContext": security,
         "containers": [container],
         "volumes": volumes,
+        "nodeSelector": pods.node_selector,
+        "tolerations": list(pods.tolerations),
     }
     if pods.pull_secrets:
         spec["imagePullSecrets"] = [{"name": one} for one in pods.pull_secrets]
-    labels = {"app.kubernetes.io/name": "xstilts", "app.kubernetes.io/component": "store-access"}
+    labels = {
+        **pods.labels,
+        "app.kubernetes.io/name": "xstilts",
+        "app.kubernetes.io/component": "store-access",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, "annotations": pods.annotations},
         "spec": spec,
     }

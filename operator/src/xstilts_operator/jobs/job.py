@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xstilts_operator.actions import Object, Reference
-from xstilts_operator.api import KINDS
+from xstilts_operator.api import owner_reference
 from xstilts_operator.names import QUEUE_LABEL
 
 
@@ -50,18 +50,7 @@ def job(
             "name": name,
             "namespace": owner.namespace,
             "labels": {**labels, **({QUEUE_LABEL: queue} if queue is not None else {})},
-            "ownerReferences": [owner_reference(owner)],
+            "ownerReferences": [owner_reference(owner, controller=True)],
         },
         "spec": spec,
-    }
-
-
-def owner_reference(owner: Reference) -> Object:
-    """The owner reference of what an object controls; its deletion never waits for it."""
-    return {
-        "apiVersion": KINDS[owner.resource].api_version,
-        "kind": owner.resource.value,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": True,
     }

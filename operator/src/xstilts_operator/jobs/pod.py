@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from xstilts.spec import Toleration
 from xstilts_operator.actions import Object
 from xstilts_operator.settings import STORE_MOUNT, ImageSettings, PodSettings, StoreSettings
 
@@ -70,7 +71,7 @@ def pod_template(
         labels: of the pods.
         annotations: of the pods.
         volumes: beside the store and the temporary files.
-        extra: further fields of the pod's spec, none of which stands here: placement, host names.
+        extra: further fields of the pod's spec: placement, as far as an experiment may set it, and host names.
     """
     mounted = [
         Volume("scratch", HOME, {"emptyDir": {"sizeLimit": pods.scratch}}, read_only=False),
@@ -78,6 +79,7 @@ def pod_template(
         *volumes,
     ]
     environment = {
+        **pods.environment,
         **container.environment,
         "XSTILTS_STORE": store.root,
         "XSTILTS_NAMESPACE": namespace,
@@ -85,6 +87,7 @@ def pod_template(
     }
     spec = {
         **(extra or {}),
+        **_placed(extra or {}, pods),
         "restartPolicy": "Never",
         "serviceAccountName": pods.service_account,
         "automountServiceAccountToken": False,
@@ -96,7 +99,9 @@ def pod_template(
     }
     if images.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in images.pull_secrets]
-    metadata = {"labels": dict(labels), **({"annotations": dict(annotations)} if annotations else {})}
+    metadata = {"labels": {**pods.labels, **labels}}
+    if noted := {**pods.annotations, **(annotations or {})}:
+        metadata["annotations"] = noted
     return {"metadata": metadata, "spec": spec}
 
 
@@ -114,6 +119,20 @@ def annotation_file(volume: str, folder: str, file: str, annotation: str) -> Vol
     """An annotation of the pod as a file."""
     item = {"path": file, **from_annotation(annotation)}
     return Volume(volume, folder, {"downwardAPI": {"items": [item]}})
+
+
+def _placed(extra: Object, pods: PodSettings) -> dict[str, Any]:
+    """The nodes of a pod by what is asked for it, and before that by what the administrator says of all."""
+    said = {
+        "nodeSelector": {**extra.get("nodeSelector", {}), **pods.node_selector},
+        "tolerations": [*extra.get("tolerations", ()), *map(toleration, pods.tolerations)],
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def toleration(said: Toleration) -> Object:
+    """A toleration as a pod has it."""
+    return said.model_dump(mode="json", exclude_none=True)
 
 
 def _container(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from xstilts_operator.actions import Object, Reference, Resource
-from xstilts_operator.jobs.job import owner_reference
+from xstilts_operator.api import owner_reference
 from xstilts_operator.jobs.stage import Attempt
 from xstilts_operator.names import ATTEMPT_LABEL, STAGE_LABEL
 
@@ -22,7 +22,7 @@ def stage_service(attempt: Attempt, job: str) -> Object:
             "name": attempt.name,
             "namespace": attempt.stage.namespace,
             "labels": attempt.labels,
-            "ownerReferences": [owner_reference(owner)],
+            "ownerReferences": [owner_reference(owner, controller=True)],
         },
         "spec": {
             "clusterIP": "None",

@@ -11,7 +11,14 @@ from xstilts.stage import Kind
 from xstilts_operator.actions import Object, Reference
 from xstilts_operator.jobs.allowlist import allowed
 from xstilts_operator.jobs.job import job
-from xstilts_operator.jobs.pod import Container, Volume, annotation_file, completion_index, pod_template
+from xstilts_operator.jobs.pod import (
+    Container,
+    Volume,
+    annotation_file,
+    completion_index,
+    pod_template,
+    toleration,
+)
 from xstilts_operator.names import (
     ATTEMPT_LABEL,
     EXPERIMENT_LABEL,
@@ -138,7 +145,7 @@ def _scheduling(resources: Resources) -> dict[str, Any]:
     """The pod fields that an experiment may set."""
     said = {
         "nodeSelector": dict(resources.node_selector),
-        "tolerations": [one.model_dump(mode="json", exclude_none=True) for one in resources.tolerations],
+        "tolerations": [toleration(one) for one in resources.tolerations],
         "priorityClassName": resources.priority_class_name,
         "runtimeClassName": resources.runtime_class_name,
     }

@@ -6,8 +6,9 @@ import base64
 import binascii
 from typing import Final
 
-from xstilts_operator.actions import Object
-from xstilts_operator.names import API_VERSION, EXPERIMENT_LABEL, MANAGED_BY, MANAGER, plan_name
+from xstilts_operator.actions import Object, Reference, Resource
+from xstilts_operator.api import owner_reference
+from xstilts_operator.names import EXPERIMENT_LABEL, MANAGED_BY, MANAGER, plan_name
 from xstilts_operator.plans.document import PlanDocument, unpack, unreadable
 
 PLAN_FILE: Final = "plan.json.gz"  # the ConfigMap's key
@@ -15,6 +16,7 @@ PLAN_FILE: Final = "plan.json.gz"  # the ConfigMap's key
 
 def config_map(document: PlanDocument, uid: str) -> Object:
     """The ConfigMap that holds a plan, owned by its experiment."""
+    owner = Reference(Resource.EXPERIMENT, document.namespace, document.name, uid)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -22,15 +24,7 @@ def config_map(document: PlanDocument, uid: str) -> Object:
             "name": plan_name(document.name, uid, document.content),
             "namespace": document.namespace,
             "labels": {MANAGED_BY: MANAGER, EXPERIMENT_LABEL: document.name},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "TransferExperiment",
-                    "name": document.name,
-                    "uid": uid,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(owner, controller=True)],
         },
         "immutable": True,
         "binaryData": {PLAN_FILE: base64.b64encode(document.packed).decode()},

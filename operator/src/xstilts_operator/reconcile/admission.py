@@ -47,7 +47,7 @@ def admit(
     *,
     needed: Collection[str],
     occupied: Collection[str],
-    began: Mapping[str, datetime | None],
+    began: Mapping[str, datetime],
     parallelism: int,
     now: datetime,
 ) -> Admission:
@@ -59,7 +59,7 @@ def admit(
         stages: those that are there, by key.
         needed: keys of what must run.
         occupied: names of the stages of which an earlier attempt still runs.
-        began: by the names of stages, since when the Jobs of their attempts may run; None of one that may not.
+        began: by the names of stages, since when pods of their attempts work.
         parallelism: how many attempts it may have under way.
         now: the time.
     """

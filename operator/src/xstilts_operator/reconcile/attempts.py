@@ -106,7 +106,8 @@ def gpu_seconds(
     if attempt.gpus == 0:
         return 0
     works = [*(pod.work for pod in pods), *gone]
-    if not works and job is not None and job.started is not None and not job.suspended:
+    had_pods = job is not None and (job.over or job.made > 0) and not job.suspended
+    if not works and had_pods and job is not None and job.started is not None:
         works = [Work(job.started, job.ended)]
     if not works:
         return 0

@@ -29,12 +29,12 @@ def saved(uid: str, stages: Iterable[StageView]) -> int:
 def is_spent(
     experiment: ExperimentView,
     stages: Iterable[StageView],
-    began: Mapping[str, datetime | None],
+    began: Mapping[str, datetime],
     now: datetime,
 ) -> bool:
-    """Whether the budget admits no new attempt: what runs counts as far as it has got, queues left out.
+    """Whether the budget admits no new attempt: what works counts as far as it has got, what waits does not.
 
-    `began`: by the names of stages, since when the Jobs of their attempts may run; None of one that may not.
+    `began`: by the names of stages, since when pods of their attempts work.
     """
     spec = experiment.experiment.spec if experiment.experiment else None
     if spec is None or spec.budget is None:
@@ -52,11 +52,8 @@ def hours(seconds: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
-def _running(uid: str, stage: StageView, began: Mapping[str, datetime | None], now: datetime) -> int:
-    attempt = stage.attempt
-    if not stage.active or attempt is None or attempt.experiment_uid != uid:
+def _running(uid: str, stage: StageView, began: Mapping[str, datetime], now: datetime) -> int:
+    attempt, since = stage.attempt, began.get(stage.name)
+    if not stage.active or attempt is None or attempt.experiment_uid != uid or since is None:
         return 0
-    since = began.get(stage.name, attempt.started)
-    if since is None:
-        return 0
-    return attempt.gpus * max(0, (now - max(since, attempt.started)) // timedelta(seconds=1))
+    return attempt.gpus * max(0, (now - since) // timedelta(seconds=1))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.actions import Create, Delete, Object, Reference, Resource
+from xstilts_operator.reconcile.hindrance import lacks_pods, may_run_since, passes_in
 from xstilts_operator.reconcile.queues import is_misplaced, waits_for
 from xstilts_operator.reconcile.writes import wanted_so
 from xstilts_operator.scenes import Companion, ExperimentScene
@@ -19,17 +20,22 @@ LONGEST_SECONDS: Final = 300
 LETS_GO_SECONDS: Final = 1.0  # after which it is looked again whether Kueue has let go of a Job that is gone
 
 
-def hindrance(experiment: ExperimentView, companion: Companion) -> str:
-    """Why a companion's Job gives no answer yet; "" where it just has not ended."""
+def hindrance(experiment: ExperimentView, companion: Companion, now: datetime) -> tuple[str, float | None]:
+    """Why a companion's Job gives no answer yet; "" where it just has not ended, and in how many seconds that may be another."""
     job = companion.job
     if job.owner != experiment.uid:
-        return f"the Job {job.name} is there and is not this experiment's: it must be deleted"
+        return f"the Job {job.name} is there and is not this experiment's: it must be deleted", None
     if job.deleting:
-        return f"the Job {job.name} is being deleted, and is made again"
+        return f"the Job {job.name} is being deleted, and is made again", None
+    if job.over:
+        return "", None
     if job.suspended:
-        return f"the Job {job.name}: {waits_for(job, companion.workload)}"
+        return f"the Job {job.name}: {waits_for(job, companion.workload)}", None
     stuck = next((pod for pod in companion.pods if pod.stuck), None)
-    return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}" if stuck else ""
+    if stuck is not None:
+        return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}", None
+    patience = passes_in([may_run_since(job)], now) if job.missing else None
+    return (lacks_pods(job), None) if patience == 0 else ("", patience)
 
 
 def made(scene: ExperimentScene, body: Object) -> tuple[tuple[Create, ...], float | None]:

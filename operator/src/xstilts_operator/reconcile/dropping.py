@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from xstilts.store.keeping import GIVEN_UP
+from xstilts_operator.actions import Resource
 from xstilts_operator.plans import PlanDocument
-from xstilts_operator.reconcile.owners import EXPERIMENT_KIND
 from xstilts_operator.scenes import Sharing
 from xstilts_operator.views import StageView
 
@@ -39,7 +39,7 @@ def droppable(
 
 def _others_let_go(name: str, stage: StageView, sharing: Sharing, uid: str) -> bool:
     others = sharing.others(name)
-    owners = {owner.uid for owner in stage.owners if owner.kind == EXPERIMENT_KIND}
+    owners = {owner.uid for owner in stage.owners if owner.kind == Resource.EXPERIMENT}
     if not owners <= {uid, *others}:
         return False
     return all(

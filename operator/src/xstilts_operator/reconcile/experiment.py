@@ -16,7 +16,7 @@ from xstilts_operator.reconcile.conditions import Situation, Verdict, ended, is_
 from xstilts_operator.reconcile.deadline import expired, remaining
 from xstilts_operator.reconcile.lookup import Lookup, look_up, take_in
 from xstilts_operator.reconcile.needed import needed, needed_for
-from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined
+from xstilts_operator.reconcile.obstacles import Admissible, Obstacle, examined, refusal
 from xstilts_operator.reconcile.planning import Planned, planned, stage_bodies
 from xstilts_operator.reconcile.report import Report, not_now, report
 from xstilts_operator.reconcile.results import summary
@@ -37,6 +37,7 @@ _WARNINGS: Final = frozenset(
         "DeadlineExceeded",
         "NameConflict",
         "QueueUnavailable",
+        "Refused",
         "StoreNotShareable",
         "StoreUnavailable",
         "StoreUnknown",
@@ -56,12 +57,15 @@ def reconcile_experiment(scene: ExperimentScene, settings: Settings, now: dateti
     if experiment.deleting:
         return Decision()
     if experiment.finished:
-        return after_the_end(experiment, now)
+        return after_the_end(experiment, settings, now)
     return _unfinished(scene, settings, now)
 
 
 def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> Decision:
     experiment = scene.experiment
+    refused = refusal(experiment, scene.refused)
+    if refused is not None:
+        return _hindered(scene, refused, now)
     able = examined(experiment, settings, kueue=scene.kueue, claim=scene.claim)
     if isinstance(able, Obstacle):
         return _hindered(scene, able, now)
@@ -286,6 +290,6 @@ class _Course:
         experiment = self.scene.experiment
         if said.over:
             completed = replace(experiment, completed=experiment.completed or self.now)
-            return after_the_end(completed, self.now).again_in
+            return after_the_end(completed, self.settings, self.now).again_in
         # past it, the ends of what runs bring us here again
         return (remaining(experiment, self.now) or None) if not experiment.suspended else None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.reconcile.queues import QUEUED, waits_for
 from xstilts_operator.scenes import StageScene
+from xstilts_operator.tolerant import seconds_until
 from xstilts_operator.views import JobView, StageState, StageView
 from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
 PARENT_FAILED: Final = "ParentFailed"
+PODS_MISSING: Final = "PodsMissing"
+REFUSED: Final = "Refused"
 
 Reason = tuple[str, str]  # reason, message
 
@@ -46,12 +50,25 @@ def of_job(scene: StageScene, job: JobView) -> Reason | None:
     if job.suspended:
         return QUEUED, waits_for(job, scene.workload)
     stuck = next((pod for pod in scene.pods if pod.job == job.name and pod.stuck), None)
-    return (stuck.reason, stuck.message[:MESSAGE_LIMIT]) if stuck else None
+    if stuck is not None:
+        return stuck.reason, stuck.message[:MESSAGE_LIMIT]
+    return (PODS_MISSING, lacks_pods(job)) if job.missing else None
 
 
-def passes_in(stage: StageView, now: datetime) -> float:
-    """In how many seconds what stands in an attempt's way is worth writing down."""
-    if stage.attempt is None:
-        return 0.0
-    due = stage.attempt.started + timedelta(seconds=PASSES_SECONDS)
-    return max(0.0, (due - now).total_seconds())
+def lacks_pods(job: JobView) -> str:
+    """What is to be said of a Job whose pods are refused: by whom, its own Events say, which the operator may not read."""
+    return (
+        f"the Job {job.name} has {job.made} of {job.made + job.missing} pods: `kubectl describe job {job.name}` says why "
+        "(a quota, an admission policy, an account that is not there)"
+    )
+
+
+def passes_in(since: Iterable[datetime | None], now: datetime) -> float:
+    """In how many seconds what stands in the way since the last of these times is worth writing down."""
+    last = max((time for time in since if time is not None), default=None)
+    return seconds_until(last + timedelta(seconds=PASSES_SECONDS), now) if last is not None else 0.0
+
+
+def may_run_since(job: JobView) -> datetime | None:
+    """Since when a Job may have pods: made suspended for a queue, it may only once that has begun it."""
+    return job.started or job.created

@@ -74,10 +74,12 @@ def look_up(
         body = lookup_job(experiment.reference, plan_name, plan, store, settings, experiment.queue, asked)
         begun, again = made(scene, body)
         return Lookup(answered=False, actions=begun, message=question, again_in=again)
-    hindered = hindrance(experiment, companion)
+    hindered, again = hindrance(experiment, companion, now)
     if hindered or not companion.job.over:
         message = f"{question}: {hindered}" if hindered else question
-        return Lookup(answered=False, actions=replaced(experiment, companion), message=message)
+        return Lookup(
+            answered=False, actions=replaced(experiment, companion), message=message, again_in=again
+        )
     answers = _answers(companion, plan_name)
     if answers is not None:
         return Lookup(answered=True, found=_found(answers, plan))

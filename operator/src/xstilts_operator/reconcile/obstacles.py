@@ -12,7 +12,7 @@ from xstilts_operator.views import ClaimView, ExperimentView
 
 QUEUE_UNAVAILABLE = "QueueUnavailable"
 MESSAGE_LIMIT = 4096
-LOOK_AGAIN_SECONDS: Final = 15.0  # at a claim, which nothing tells of
+LOOK_AGAIN_SECONDS: Final = 15.0  # at what nothing tells of
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,20 @@ def examined(
             "install it and switch it on in the operator's settings, or leave queueName out",
         )
     return Admissible(experiment.experiment, store)
+
+
+def refusal(experiment: ExperimentView, words: str) -> Obstacle | None:
+    """That the API server refuses what an experiment needs, where that has not been said in these words yet."""
+    if not words:
+        return None
+    said = Obstacle(
+        "Refused",
+        f"the API server refuses what it needs, which is asked for again and again: {words}"[:MESSAGE_LIMIT],
+        again_in=LOOK_AGAIN_SECONDS,
+    )
+    before = experiment.summary
+    told = before is not None and (before.reason, before.message) == (said.reason, said.message)
+    return None if told else said
 
 
 def _unfit(name: str, store: StoreSettings, claim: ClaimView) -> Obstacle | None:

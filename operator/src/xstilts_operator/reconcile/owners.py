@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xstilts_operator.actions import Reference, Resource, Seen, SetOwners
-from xstilts_operator.names import API_VERSION, is_name
+from xstilts_operator.actions import Object, Reference, Resource, Seen, SetOwners
+from xstilts_operator.api import owner_reference
+from xstilts_operator.names import is_name
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.views import ExperimentView, StageView
 
-EXPERIMENT_KIND = "TransferExperiment"
 
-
-def owner_reference(experiment: ExperimentView) -> dict[str, str]:
-    """The owner reference of an experiment that needs a stage; its deletion never waits for the stage's."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": EXPERIMENT_KIND,
-        "name": experiment.name,
-        "uid": experiment.uid,
-    }
+def owned_by(experiment: ExperimentView) -> Object:
+    """The owner reference of an experiment that needs a stage: one of several, so none is its controller."""
+    return owner_reference(experiment.reference, controller=False)
 
 
 def set_owners(scene: StageScene) -> SetOwners | None:
@@ -31,13 +25,13 @@ def set_owners(scene: StageScene) -> SetOwners | None:
     owners = _in_order(stage, [one for one in scene.needed_by if not one.deleting])
     if not owners or [one.uid for one in owners] == [owner.uid for owner in stage.owners]:
         return None
-    return SetOwners(stage.reference, tuple(map(owner_reference, owners)), stage.version, unknown(scene))
+    return SetOwners(stage.reference, tuple(map(owned_by, owners)), stage.version, unknown(scene))
 
 
 def unknown(scene: StageScene) -> tuple[Seen, ...]:
     """The experiments that the stage itself names, and that are not known: gone, or not heard of yet."""
     stage, known = scene.stage, {one.uid for one in scene.needed_by}
-    named = {owner.uid: owner.name for owner in stage.owners if owner.kind == EXPERIMENT_KIND}
+    named = {owner.uid: owner.name for owner in stage.owners if owner.kind == Resource.EXPERIMENT}
     if stage.active and stage.attempt is not None:
         named[stage.attempt.experiment_uid] = stage.attempt.experiment
     return tuple(

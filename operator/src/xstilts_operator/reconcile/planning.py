@@ -18,7 +18,7 @@ from xstilts_operator.names import (
 )
 from xstilts_operator.plans import FrozenStage, PlanDocument, PlanError, accept, config_map
 from xstilts_operator.reconcile.obstacles import Obstacle
-from xstilts_operator.reconcile.owners import owner_reference
+from xstilts_operator.reconcile.owners import owned_by
 from xstilts_operator.scenes import ExperimentScene
 from xstilts_operator.settings import Settings
 from xstilts_operator.views import ExperimentView
@@ -76,7 +76,7 @@ def _body(experiment: ExperimentView, plan: PlanDocument, stage: FrozenStage, te
             "name": stage.name,
             "namespace": plan.namespace,
             "labels": {MANAGED_BY: MANAGER, KIND_LABEL: Kind(stage.kind).value},
-            "ownerReferences": [owner_reference(experiment)],
+            "ownerReferences": [owned_by(experiment)],
         },
         "spec": {
             "key": stage.key,

@@ -105,11 +105,11 @@ def report(
         begun, again = made(scene, body)
         running = _running("the report is written", *begun, again=again, untold=_untold(due, now))
         return replace(running, drops=drops if begun else ())
-    hindered = hindrance(experiment, companion)
+    hindered, again = hindrance(experiment, companion, now)
     if hindered or not companion.job.over:
         message = f"the report is not written yet: {hindered}" if hindered else "the report is written"
         untold = None if hindered else _untold(due, now)
-        return _running(message, *replaced(experiment, companion), untold=untold)
+        return _running(message, *replaced(experiment, companion), again=again, untold=untold)
     return _over(scene, companion, plan_name, due, now)
 
 

@@ -16,7 +16,7 @@ from xstilts_operator.reconcile.attempts import (
     judge,
 )
 from xstilts_operator.reconcile.ending import ended, paid
-from xstilts_operator.reconcile.hindrance import Reason, of_idle, of_job, passes_in
+from xstilts_operator.reconcile.hindrance import Reason, may_run_since, of_idle, of_job, passes_in
 from xstilts_operator.reconcile.owners import set_owners, unknown
 from xstilts_operator.reconcile.queues import is_misplaced
 from xstilts_operator.reconcile.starting import service, start
@@ -103,7 +103,8 @@ def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[A
     said = of_job(scene, job)
     if said is None:
         return Decision((*actions, *say(stage)), again_in=lapses)
-    patience = 0.0 if stage.reason == said[0] else passes_in(stage, now)
+    since = (stage.attempt.started if stage.attempt else None, may_run_since(job))
+    patience = 0.0 if stage.reason == said[0] else passes_in(since, now)
     if patience > 0:
         return Decision(actions, again_in=min(patience, lapses or patience))
     return Decision((*actions, *say(stage, *said)), again_in=lapses)

@@ -10,11 +10,12 @@ from xstilts.spec import Resources
 from xstilts.stage import Kind
 from xstilts_operator.actions import Action, Create, CreateJob, Decision, Resource
 from xstilts_operator.jobs import Attempt, stage_job, stage_service
-from xstilts_operator.reconcile.hindrance import passes_in
+from xstilts_operator.reconcile.hindrance import PASSES_SECONDS, REFUSED, passes_in
 from xstilts_operator.reconcile.writes import say
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.settings import Settings
 from xstilts_operator.views import AttemptView, JobView, StageView
+from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 
 def start(
@@ -30,7 +31,7 @@ def start(
     ]
     if running:
         said = ("OldPodsTerminating", f"waits for the end of {running[0]}, of an attempt before")
-        patience = passes_in(stage, now)
+        patience = passes_in([stage.attempt.started if stage.attempt else None], now)
         if patience > 0 and stage.reason != said[0]:
             return Decision(leftovers, again_in=patience)
         return Decision((*leftovers, *say(stage, *said)))
@@ -44,6 +45,9 @@ def start(
         return Decision(
             say(stage, "InvalidStage", "its spec must be one that the operator has made, was not")
         )
+    told = say(stage, REFUSED, scene.refused[:MESSAGE_LIMIT]) if scene.refused else ()
+    if told:  # and then it is asked for again
+        return Decision((*leftovers, *told), again_in=PASSES_SECONDS)
     create = CreateJob(stage.reference, attempt.number, stage_job(attempt, store, settings))
     return Decision((*leftovers, create))
 

@@ -50,9 +50,12 @@ class JobView:
     Attributes:
         attempt: which attempt of its stage it is; 0 where no label says.
         owner: the UID of its controller.
+        created: when it was made.
         started: when its pods could first run (Kueue sets it anew at each admission).
         ended: when it ended, by the API server's clock.
         pods: how many pods run beside each other.
+        made: how many pods its controller has told of, there or ended.
+        missing: how many more should be there by now. They are made within a second, unless something refuses them.
         message: why it failed.
         queue: Kueue's LocalQueue; "" where it has none.
         kind: its stage's, or lookup, or report.
@@ -63,6 +66,7 @@ class JobView:
     uid: str
     attempt: int
     owner: str
+    created: datetime | None
     started: datetime | None
     ended: datetime | None
     complete: bool
@@ -72,6 +76,8 @@ class JobView:
     pods: int
     suspended: bool
     deleting: bool
+    made: int = 0
+    missing: int = 0
     queue: str = ""
     kind: str = ""
     plan: str = ""
@@ -163,6 +169,7 @@ def view_job(job: Object) -> JobView:
     complete = is_true(conditions, "Complete") and not failed
     end = find_condition(conditions, "Failed" if failed else "Complete") if failed or complete else None
     labels = mapping(metadata, "labels")
+    made = sum(count(status.get(state)) for state in ("active", "succeeded", "failed", "terminating"))
     return JobView(
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
@@ -175,6 +182,7 @@ def view_job(job: Object) -> JobView:
             ),
             "",
         ),
+        created=moment(metadata.get("creationTimestamp")),
         started=moment(status.get("startTime")),
         ended=(moment(status.get("completionTime")) or end.since) if end else None,
         complete=complete,
@@ -184,6 +192,8 @@ def view_job(job: Object) -> JobView:
         pods=max(1, count(spec.get("completions")) or count(spec.get("parallelism"))),
         suspended=spec.get("suspend") is True,
         deleting="deletionTimestamp" in metadata,
+        made=made,
+        missing=max(0, max(1, count(spec.get("parallelism"))) - made),
         queue=text(labels.get(QUEUE_LABEL), 253),
         kind=text(labels.get(KIND_LABEL)),
         plan=text(labels.get(PLAN_LABEL)),
