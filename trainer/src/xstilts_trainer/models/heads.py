@@ -18,10 +18,9 @@ from transformers import PreTrainedConfig
 
 from xstilts.stage import Pooling
 from xstilts.task import Task, TaskType
+from xstilts_trainer.data.examples import UNLABELLED
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.pooling import Encoded, classifier_dropout, make_pooling
-
-IGNORED = -100  # a position without a label, as in all of torch and transformers
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class MultipleChoiceHead(Head):
 
 
 class TaggingHead(Head):
-    """One of L tags a token: logits [N, T, L]; labels [N, T], -100 where a position carries none."""
+    """One of L tags a token: logits [N, T, L]; labels [N, T], UNLABELLED where a position carries none."""
 
     def __init__(self, spec: HeadSpec, config: PreTrainedConfig) -> None:
         super().__init__(spec)
@@ -114,9 +113,9 @@ class TaggingHead(Head):
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Mean cross-entropy over the labelled positions; 0 for a batch without any."""
         labels = batch["labels"].flatten()
-        if not (labels != IGNORED).any():
+        if not (labels != UNLABELLED).any():
             return logits.sum() * 0
-        return cross_entropy(logits.flatten(0, 1), labels, ignore_index=IGNORED)
+        return cross_entropy(logits.flatten(0, 1), labels)
 
 
 class SpanHead(Head):
