@@ -116,17 +116,10 @@ def training_memory(
 
 
 def state_bytes(spec: TrainSpec, size: Size, gpus: int) -> float:
-    """Weights, and of those that are trained gradients, the best epoch's copy, AdamW's moments, buckets of several processes.
-
-    Adafactor keeps a number a row and a column (Shazeer and Stern 2018, arXiv:1804.04235): a hundredth of the weights is
-    more than enough.
-    """
+    """Weights, gradients of those that are trained, what is held beside them, and buckets of several processes."""
     trained = trained_parameters(spec, size, on_cpu=False)
     whole = size.parameters if spec.model.form is Form.TEXT_TO_TEXT else size.encoder_parameters
-    copies = 1.0  # gradients
-    if spec.hyperparameters.epochs > 1 and spec.selection:
-        copies += 1  # the best epoch's
-    copies += 2 if spec.hyperparameters.optimizer == "AdamW" else 0.01
+    copies = 1 + spec.hyperparameters.held_copies(selects=bool(spec.selection))
     if gpus > 1:
         copies += 1  # DistributedDataParallel's buckets
     return _FP32 * (whole + copies * trained)
