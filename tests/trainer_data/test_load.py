@@ -6,9 +6,11 @@ import pytest
 
 from xstilts.catalogue import CATALOGUE
 from xstilts.errors import DataError
+from xstilts.stage import TaskData
 from xstilts.task import Metric, Task, TaskType
 from xstilts_trainer.data.examples import TagExample
 from xstilts_trainer.data.load import load_examples, task_labels
+from xstilts_trainer.evaluation.test_sets import load_task
 
 from .conftest import MNLI, SQUAD, nli, problems, span
 
@@ -212,3 +214,12 @@ def test_a_split_stands_in_one_file(write):
     assert problems(write("train.en.csv", [nli()]), MNLI) == [
         "train.en.{jsonl,parquet,csv,tsv}: must be one file, was train.en.jsonl, train.en.csv"
     ]
+
+
+def test_all_languages_have_as_many_choices(write):
+    """Their rows meet in one batch: of three choices a third would be made up for a row of two."""
+    write("test.en.jsonl", [{"text": "Q", "choices": ["x", "y", "z"], "label": 2}])
+    folder = write("test.de.jsonl", [{"text": "Q", "choices": ["x", "y"], "label": 1}])
+    with pytest.raises(DataError) as caught:
+        load_task(TaskData(task=CHOICE, role="data", split="test", languages=("en", "de")), folder)
+    assert str(caught.value) == "own/test.de: must have 3 choices a row, as test.en has, has 2"
