@@ -43,7 +43,7 @@ target is retrieved.
 {models}
 ## Recipes
 
-Hyperparameters where `spec.training` says nothing, version {version} (part of every key). Where they come from stands in
+Hyperparameters where `spec.training` says nothing, version {version} (a part of every key; what it changes alone has new keys). Where they come from stands in
 `core/src/xstilts/catalogue/recipes.py`. "warm-up" is the part of all steps in which the learning rate rises. An own task is
 trained as the targets of its type. A mix takes what all of its tasks have in common, else the family's general
 numbers, and the longest length.

@@ -138,14 +138,14 @@ def test_a_grid_that_grows_keeps_what_is_trained(field, make, accepted):
 
 def test_other_recipes_change_nothing_of_what_was_accepted(make, accepted, monkeypatch):
     before = accepted()
-    monkeypatch.setattr(grid, "RECIPE_VERSION", 99)
+    monkeypatch.setattr(grid, "recipe_version", lambda _form, _tasks: 99)
     assert accept(make(suspend=True), UID, before.image, before) is before
     assert thaw(config_map(before, UID)) == before
 
 
 def test_other_recipes_plan_no_further_cells_of_it(make, accepted, monkeypatch):
     before = accepted()
-    monkeypatch.setattr(grid, "RECIPE_VERSION", 99)
+    monkeypatch.setattr(grid, "recipe_version", lambda _form, _tasks: 99)
     with pytest.raises(
         PlanError, match=rf"planned by version {before.version} .*make a new experiment"
     ) as caught:

@@ -10,9 +10,33 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from xstilts.catalogue import CATALOGUE
+from xstilts.errors import DataError
+from xstilts.task import Task
+from xstilts_trainer.data.load import load_examples
 from xstilts_trainer.data.pieces import PieceTokenizer
 
 Write = Callable[[str, Sequence[Mapping[str, object]]], Path]
+MNLI = CATALOGUE["mnli"].task
+SQUAD = CATALOGUE["squad"].task
+
+
+def nli(**changes: object) -> dict[str, object]:
+    """A row of MNLI."""
+    return {"premise": "P", "hypothesis": "H", "label": 0} | changes
+
+
+def span(**changes: object) -> dict[str, object]:
+    """A row of SQuAD."""
+    answers = {"text": ["big"], "answer_start": [7]}
+    return {"id": "a", "context": "Rio is big.", "question": "What?", "answers": answers} | changes
+
+
+def problems(folder: Path, task: Task, split: str = "train", language: str = "en") -> list[str]:
+    """What is said of a file that is wrong."""
+    with pytest.raises(DataError) as caught:
+        load_examples(folder, task, split, language)
+    return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.fixture(scope="session")

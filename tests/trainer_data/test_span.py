@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xstilts_trainer.data.examples import SpanExample
-from xstilts_trainer.data.span import encode_spans, predict_answers
+from xstilts_trainer.data.span import _most_context, context_windows, encode_spans, predict_answers
 
 LENGTHS = {"max_length": 24, "doc_stride": 6, "max_query_length": 8}
 
@@ -188,3 +190,32 @@ def test_the_null_score_is_the_smallest_of_the_windows(bert_pieces):
         scores[window][0] = null
     prediction = answer([example], features, scores)["q"]
     assert (prediction.text, prediction.null_score_difference) == ("kl", 2.0 - 18.0)
+
+
+def test_a_long_context_takes_the_memory_of_its_pieces():
+    """200,000 pieces have 1,563 windows: a table of both would take 2.5 GB."""
+    windows = list(context_windows(200_000, 300, 128))
+    tracemalloc.start()
+    most = _most_context(windows, 200_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert sum(int(of_window.sum()) for of_window in most) == 200_000
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 12))
+def test_a_piece_counts_in_the_window_with_most_around_it(length, room, stride):
+    windows = list(context_windows(length, room, stride))
+    most = _most_context(windows, length)
+    for piece in range(length):
+        around = [
+            min(piece - start, end - 1 - piece) + 0.01 * (end - start) if start <= piece < end else -1.0
+            for start, end in windows
+        ]
+        counted = [
+            window
+            for window, (start, end) in enumerate(windows)
+            if start <= piece < end and most[window][piece - start]
+        ]
+        assert counted == [around.index(max(around))]

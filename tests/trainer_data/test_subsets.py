@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xstilts.errors import DataError
 from xstilts_trainer.data.examples import SpanExample
+from xstilts_trainer.data.load import load_texts
+from xstilts_trainer.data.order import permutation
 from xstilts_trainer.data.subsets import held_out, limited
 
 contexts = st.lists(st.integers(0, 30), min_size=2, max_size=120).filter(
@@ -54,6 +59,26 @@ def test_a_limit_draws_nested_parts_in_the_files_order(few, more):
     assert len(small) == min(few, 50)
     assert small == sorted(small)
     assert set(small) <= set(large)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_what_is_drawn_is_the_head_of_a_permutation(count, size):
+    chosen = sorted(permutation(size, "maxExamples")[:count].tolist())
+    assert limited((number for number in range(size)), count) == chosen
+
+
+def test_of_what_is_read_no_more_is_held_than_is_drawn(tmp_path):
+    """A Wikipedia of 5,000 rows of 10,000 characters, of which 100 are wanted."""
+    rows = pa.table({"text": [f"{row} " + "w" * 10_000 for row in range(5_000)]})
+    pq.write_table(rows, tmp_path / "train.sw.parquet", row_group_size=500)
+    del rows
+    tracemalloc.start()
+    texts = load_texts(tmp_path, "train", "sw", 100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(texts) == 100
+    assert peak < 25_000_000  # of 50 MB
 
 
 def test_no_limit_is_all_and_a_limit_is_no_prefix():

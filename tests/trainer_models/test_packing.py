@@ -120,6 +120,9 @@ def model_with_head(task_type: TaskType, model_type: str, pooling: Pooling = Poo
     return EncoderModel(backbone, {"t": make_head(spec, backbone.config, seed=0)}).eval()
 
 
+SPANS = {model_type: model_with_head(TaskType.SPAN_QA, model_type) for model_type in TYPES}
+
+
 @pytest.mark.parametrize("model_type", TYPES)
 @pytest.mark.parametrize(
     ("task_type", "pooling"),
@@ -127,6 +130,7 @@ def model_with_head(task_type: TaskType, model_type: str, pooling: Pooling = Poo
         *((TaskType.CLASSIFICATION, pooling) for pooling in Pooling),
         (TaskType.MULTIPLE_CHOICE, Pooling.FIRST),
         (TaskType.TAGGING, Pooling.FIRST),
+        (TaskType.SPAN_QA, Pooling.FIRST),
     ],
     ids=str,
 )
@@ -144,12 +148,41 @@ def test_heads_say_and_learn_the_same(task_type, pooling, model_type):
 
 
 @pytest.mark.parametrize("model_type", TYPES)
-def test_spans_stay_padded_since_their_loss_reads_padding(model_type):
-    model, batch = model_with_head(TaskType.SPAN_QA, model_type), head_batch(TaskType.SPAN_QA, model_type)
-    loss = model.loss("t", batch).detach()
-    set_packed(model.packable, packed=True)
-    assert model.packed_tasks == []
-    assert torch.equal(model.loss("t", batch), loss)
+@settings(max_examples=12, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    spare=st.integers(0, 2),
+    seed=st.integers(0, 1000),
+)
+def test_answers_are_learned_as_in_a_padded_batch_and_as_of_each_window_alone(
+    model_type, lengths, spare, seed
+):
+    model = SPANS[model_type]
+    batch = of_lengths(model_type, lengths, spare, seed)
+    tokens = batch["attention_mask"] == 1
+    draw = torch.Generator().manual_seed(seed)
+    for name in ("start_positions", "end_positions"):
+        batch[name] = torch.tensor([int(torch.randint(length, (), generator=draw)) for length in lengths])
+    logits, slopes = [], []
+    for packed in (True, False):
+        set_packed(model.packable, packed=packed)
+        logits.append(model.logits("t", batch))
+        slopes.append(gradients(model, model.loss("t", batch)))
+    close(*logits)
+    assert logits[0][~tokens].isneginf().all()
+    for name, gradient in slopes[0].items():
+        close(gradient, slopes[1][name])
+    alone = [
+        model.loss(
+            "t",
+            {
+                name: of[row : row + 1, :length] if of.dim() > 1 else of[row : row + 1]
+                for name, of in batch.items()
+            },
+        )
+        for row, length in enumerate(lengths)
+    ]
+    close(model.loss("t", batch), torch.stack(alone).mean())
 
 
 @pytest.mark.parametrize("model_type", TYPES)

@@ -12,10 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from xstilts.catalogue.sizes import XLMR_BASE
 from xstilts.errors import SpecError
-from xstilts.estimate.memory import state_bytes
-from xstilts.estimate.work import trained_parameters
 from xstilts.stage import Form, Mixing, Precision, Stage, TrainSpec
 from xstilts.task import TaskType
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -194,10 +191,10 @@ def test_the_longest_batch_of_every_task_is_tried(bench):
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "Adafactor"])
 @pytest.mark.parametrize(("epochs", "select"), [(1, True), (2, True), (2, False)])
-def test_the_trial_leaves_the_room_that_the_plan_reckons_with(
+def test_the_trial_leaves_room_for_what_a_step_holds(
     bench, allocator, monkeypatch, optimizer, epochs, select
 ):
-    """Copies of what is trained that a step holds beside gradients: the optimiser's moments, the best epoch's weights."""
+    """Beside gradients the optimiser's moments, and the best epoch's weights."""
     said = []
 
     def noted(*arguments, later, **more):
@@ -207,10 +204,7 @@ def test_the_trial_leaves_the_room_that_the_plan_reckons_with(
     monkeypatch.setattr(loop, "fitting_rows", noted)
     stage = bench.train_stage(TaskType.CLASSIFICATION, epochs=epochs, select=select, optimizer=optimizer)
     bench.run(stage)
-    spec = TrainSpec.model_validate(stage.spec)
-    of_one = 4 * trained_parameters(spec, XLMR_BASE, on_cpu=False)
-    reckoned = (state_bytes(spec, XLMR_BASE, 1) - 4 * XLMR_BASE.encoder_parameters) / of_one
-    assert said == [round(reckoned) - 1]  # without gradients
+    assert said == [2 * (optimizer == "AdamW") + (epochs > 1 and select)]
 
 
 def test_each_part_draws_its_own_dropout(bench):

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, SpecError
 from xstilts.stage import Mixing, Result
 from xstilts.task import TaskType
-from xstilts_trainer.ranks import Ranks, combined
+from xstilts_trainer.ranks import Ranks, combined, run_ranks
 
 MIX = (TaskType.CLASSIFICATION, TaskType.TAGGING)
 
@@ -56,6 +56,30 @@ def test_the_ranks_of_all_nodes_are_numbered_through():
     nodes = [Ranks(nodes=2, node=node, per_node=3) for node in range(2)]
     told = [ranks.environment(local, 1)["XSTILTS_RANK"] for ranks in nodes for local in range(3)]
     assert told == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_a_signal_between_two_starts_reaches_both(tmp_path, monkeypatch):
+    """Neither would end otherwise: whoever was to tell them is gone."""
+    started = []
+
+    class Asked(subprocess.Popen):
+        def __init__(self, *arguments, **others):
+            super().__init__(*arguments, **others)
+            started.append(self)
+            if len(started) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Asked)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the entry point has it
+    try:
+        code = run_ranks(Ranks(per_node=2), ["none.json"], os.environ, tmp_path / "result.json", "")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for process in started:
+            process.kill()
+            process.wait()
+    assert code == EXIT_INTERRUPTED
+    assert len(started) == 2
 
 
 def start(bench, stage, name="result.json", log=None, **environment):

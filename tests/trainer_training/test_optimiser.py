@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.trainer_models.conftest import tiny_model
 from torch import nn
-from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
+from transformers import Trainer, get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from xstilts.stage import Hyperparameters
 from xstilts_trainer.training.optimiser import (
@@ -48,6 +49,24 @@ def test_biases_and_normalisation_do_not_decay():
     assert decayed["weight_decay"] == 0.01
     assert len(undecayed["params"]) == 3
     assert undecayed["weight_decay"] == 0
+
+
+@pytest.mark.parametrize(
+    ("model_type", "suffix"),
+    [
+        ("xlm-roberta", "ForMaskedLM"),
+        ("bert", "ForMaskedLM"),
+        ("deberta-v2", "Model"),
+        ("mt5", "ForConditionalGeneration"),
+    ],
+)
+def test_what_decays_is_what_decays_in_transformers_trainer(model_type, suffix):
+    model = tiny_model(model_type, suffix)
+    named = dict(model.named_parameters(remove_duplicate=False))
+    theirs = {id(named[name]) for name in Trainer.get_decay_parameter_names(None, model)}
+    decayed, undecayed = parameter_groups(model, 0.01)
+    assert {id(parameter) for parameter in decayed["params"]} == theirs
+    assert len(decayed["params"]) + len(undecayed["params"]) == len(list(model.parameters()))
 
 
 @pytest.mark.parametrize("name", ["AdamW", "Adafactor"])

@@ -207,6 +207,14 @@ class Hyperparameters(Model):
     max_answer_length: int = 30
     n_best: int = 20
 
+    def held_copies(self, *, selects: bool) -> int:
+        """How many copies of what is trained a training holds beside weights and gradients: the optimiser's, and the best epoch's.
+
+        AdamW's moments are two. Adafactor keeps a number a row and a column (Shazeer and Stern 2018, arXiv:1804.04235): none.
+        """
+        moments = 2 if self.optimizer == "AdamW" else 0
+        return moments + (selects and self.epochs > 1)
+
 
 class Lora(Model):
     """Low-rank adapters beside the linear layers of these names, scaled by alpha / rank: all that is trained of the model.

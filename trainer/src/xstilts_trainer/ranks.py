@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from xstilts.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, Problem, SpecError, UserError
 from xstilts_trainer.result import failure, write_result
@@ -74,18 +75,15 @@ def run_ranks(
     port = PORT if ranks.nodes > 1 else _free_port()
     with tempfile.TemporaryDirectory(prefix="xstilts-ranks-") as temporary:
         results = [Path(temporary, str(local)) for local in range(ranks.per_node)]
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "xstilts_trainer", *arguments],
-                env={**environment, **ranks.environment(local, port), "XSTILTS_RESULT": str(file)},
-            )
-            for local, file in enumerate(results)
-        ]
-        codes, first = _wait(processes)
+        with _Processes() as processes:
+            for local, file in enumerate(results):
+                told = {**environment, **ranks.environment(local, port), "XSTILTS_RESULT": str(file)}
+                processes.start([sys.executable, "-m", "xstilts_trainer", *arguments], told)
+            codes, first = processes.wait()
         code = combined(codes)
-        told = results[first if code == EXIT_FAILED else codes.index(code) if code in codes else 0]
-        if told.is_file():
-            result.write_bytes(told.read_bytes())
+        said = results[first if code == EXIT_FAILED else codes.index(code) if code in codes else 0]
+        if said.is_file():
+            result.write_bytes(said.read_bytes())
         elif code == EXIT_FAILED and codes[first] < 0:
             who = f"process {first + 1} of {ranks.per_node} of node {ranks.node}"
             write_result(result, failure(key, ended_by(-codes[first], who)))
@@ -111,30 +109,48 @@ def combined(codes: Iterable[int]) -> int:
     return EXIT_FAILED if ended - {0} else 0
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> tuple[list[int], int]:
-    """The exit codes, and the index of the process that failed first: the others fail for want of it."""
+class _Processes:
+    """Processes that are passed every signal to end, from before the first of them is started: none outlives this one."""
 
-    def forward(number: int, _frame: FrameType | None) -> None:
-        for process in processes:
-            process.send_signal(number)
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._asked: int | None = None
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-    deadline: float | None = None
-    first: int | None = None
-    try:
-        while any(process.poll() is None for process in processes):
-            first = _first_failed(processes) if first is None else first
+    def __enter__(self) -> Self:
+        self._before = {
+            number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start one more."""
+        self._started.append(subprocess.Popen(command, env=environment))
+        if self._asked is not None:
+            self._started[-1].send_signal(self._asked)
+
+    def wait(self) -> tuple[list[int], int]:
+        """The exit codes, and the index of the process that failed first: the others fail for want of it."""
+        deadline: float | None = None
+        first: int | None = None
+        while any(process.poll() is None for process in self._started):
+            first = _first_failed(self._started) if first is None else first
             if deadline is None and first is not None:
                 deadline = time.monotonic() + LAST_WORDS_SECONDS
             if deadline is not None and time.monotonic() > deadline:
-                for process in processes:
+                for process in self._started:
                     process.kill()
             time.sleep(POLL_SECONDS)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    first = _first_failed(processes) if first is None else first
-    return [process.returncode for process in processes], first or 0
+        first = _first_failed(self._started) if first is None else first
+        return [process.returncode for process in self._started], first or 0
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._asked = number
+        for process in self._started:
+            process.send_signal(number)
 
 
 def _first_failed(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:

@@ -9,7 +9,7 @@ from xstilts.estimate.work import trained_parameters
 from xstilts.stage import EvaluateSpec, Form, Kind, Stage, TrainSpec
 from xstilts.store.keeping import GIVEN_UP, Keep
 
-CHECKPOINTS = 2  # of a training are kept while it runs
+CHECKPOINTS = 3  # of a training are there at most: two are kept until the next one is whole
 _FP32 = 4  # bytes of a stored weight
 _PIECE = 4  # bytes of a piece's text, as it is stored
 _ANSWER = 40  # bytes of a prediction, with whether it was right
@@ -45,11 +45,10 @@ def model_parameters(stage: Stage, spec: TrainSpec, sources: Sources) -> float:
 def checkpoint_bytes(stage: Stage, sources: Sources) -> float:
     """What a training that lasts keeps beside the store's artifacts: its last checkpoints, until it ends.
 
-    Each has the weights that are trained, the best epoch's, and the optimiser's state: two numbers a weight in AdamW, next
-    to none in Adafactor.
+    Each has the weights that are trained, and what is held beside them.
     """
     spec = TrainSpec.model_validate(stage.spec)
-    copies = 2 + (2 if spec.hyperparameters.optimizer == "AdamW" else 0)
+    copies = 1 + spec.hyperparameters.held_copies(selects=bool(spec.selection))
     trained = trained_parameters(spec, sources.size(stage), on_cpu=False)
     return CHECKPOINTS * copies * _FP32 * trained
 

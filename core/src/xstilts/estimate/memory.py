@@ -14,13 +14,14 @@ from xstilts.catalogue.sizes import Size
 from xstilts.estimate.hardware import GIB, Accelerator
 from xstilts.estimate.ranges import Range
 from xstilts.estimate.work import trained_parameters
-from xstilts.stage import Form, TrainSpec
+from xstilts.stage import Form, Precision, TrainSpec
 from xstilts.task import TaskType
 
-_FP32 = 4  # bytes
-_ATTENTION = (
-    2 * _FP32 + 1
-)  # bytes kept of a head for a token that is seen: its weight, before and after dropout
+_FP32, _BF16 = 4, 2  # bytes
+_ATTENTION = {  # bytes kept of a head for a token that is seen: its weight, before and after dropout, and a mask
+    Precision.FP32: 2 * _FP32 + 1,
+    Precision.BF16: _FP32 + _BF16 + 1,
+}
 _CONTEXT = 1 * GIB  # CUDA's own and the libraries'; assumed
 
 
@@ -76,37 +77,46 @@ class Memory:
 
 
 def training_memory(
-    spec: TrainSpec, size: Size, pieces: float, choices: int, accelerator: Accelerator, gpus: int
+    spec: TrainSpec,
+    size: Size,
+    pieces: float,
+    choices: int,
+    accelerator: Accelerator,
+    gpus: int,
 ) -> Memory | None:
     """The memory of a training on one of `gpus` GPUs, each of which holds the whole model; None on a CPU.
 
     The usual batch has sequences of `pieces`. In the longest, since like lengths meet, all are four times as long (assumed), or
-    of the recipe's whole length.
+    of the recipe's whole length. A batch needs at least the larger of its gradients and of what it keeps for them, which goes
+    as they come; likely, and with memory that is free and of no use, both.
     """
     if accelerator.memory is None:
         return None
     recipe = spec.hyperparameters
+    precision = accelerator.speed(recipe.precision).precision
     is_text = spec.model.form is Form.TEXT_TO_TEXT
     tags = any(data.task.type is TaskType.TAGGING for data in spec.data)
     share = -(-recipe.batch_size // gpus)
     states = state_bytes(spec, size, gpus)
     gradients = _FP32 * trained_parameters(spec, size, on_cpu=False)
+    casts = cast_bytes(spec, size) if precision is Precision.BF16 else 0.0
+    fused = not size.gated and not size.relative  # kernels that take no distances keep no table of attention
 
-    def kept(length: float) -> float:
+    def kept(length: float, *, fused: bool) -> float:
         """Of one row."""
         answer = (length if tags else 8.0) if is_text else 0.0
-        return (1 if is_text else choices) * activation_bytes(size, length, answer)
+        return (1 if is_text else choices) * activation_bytes(size, length, answer, precision, fused=fused)
 
-    usual = kept(min(pieces, recipe.max_length))
-    longest = kept(min(4 * pieces, recipe.max_length))
+    usual = kept(min(pieces, recipe.max_length), fused=fused)
+    longest = kept(min(4 * pieces, recipe.max_length), fused=False)
 
     def needed(rows: int) -> Range:
         """When so many rows are computed at a time."""
         held = states + _CONTEXT + (gradients if rows < share else 0)  # of the parts before
         return Range(
-            held + rows * usual * 0.7,  # fused kernels keep less than the formula says
-            held + rows * usual,
-            held + rows * longest * 1.15,  # blocks of memory that are free and of no use; assumed
+            held - gradients + max(gradients, casts + rows * usual),
+            held + casts + rows * usual,
+            held + casts + rows * longest * 1.15,  # blocks of memory that are free and of no use; assumed
         )
 
     rows = share
@@ -116,45 +126,62 @@ def training_memory(
 
 
 def state_bytes(spec: TrainSpec, size: Size, gpus: int) -> float:
-    """Weights, and of those that are trained gradients, the best epoch's copy, AdamW's moments, buckets of several processes.
-
-    Adafactor keeps a number a row and a column (Shazeer and Stern 2018, arXiv:1804.04235): a hundredth of the weights is
-    more than enough.
-    """
+    """Weights, gradients of those that are trained, what is held beside them, and buckets of several processes."""
     trained = trained_parameters(spec, size, on_cpu=False)
     whole = size.parameters if spec.model.form is Form.TEXT_TO_TEXT else size.encoder_parameters
-    copies = 1.0  # gradients
-    if spec.hyperparameters.epochs > 1 and spec.selection:
-        copies += 1  # the best epoch's
-    copies += 2 if spec.hyperparameters.optimizer == "AdamW" else 0.01
+    copies = 1 + spec.hyperparameters.held_copies(selects=bool(spec.selection))
     if gpus > 1:
         copies += 1  # DistributedDataParallel's buckets
     return _FP32 * (whole + copies * trained)
 
 
-def activation_bytes(size: Size, length: float, answer: float) -> float:
+def cast_bytes(spec: TrainSpec, size: Size) -> float:
+    """The copies in bf16 of all matrices that a token is multiplied with, which the backward pass reads."""
+    weights = size.encoder_weights
+    if spec.model.form is Form.TEXT_TO_TEXT:
+        weights += size.decoder_weights + size.vocabulary * size.hidden
+    elif spec.continued_pretraining is not None:
+        weights += size.vocabulary * size.hidden
+    return _BF16 * weights
+
+
+def activation_bytes(
+    size: Size, length: float, answer: float, precision: Precision, *, fused: bool = False
+) -> float:
     """What is kept of one sequence for its backward pass, and of the answer that a decoder learns to say.
 
     As Korthikanti et al. (2022, arXiv:2205.05198, section 4.1) count it for a layer, with 32 bits a number and a byte a
     dropout mask: of a token 8 h numbers, two vectors of the feed-forward layer's width and 2 h masks, and 2 a s numbers
-    with a s masks of its attention to s tokens. What transformers' T5 keeps was counted (tests/estimate does it again):
-    more of norms, and seven vectors of its gated feed-forward layer. Fused attention on a GPU may keep less.
+    with a s masks of its attention to s tokens, which `fused` attention does not keep. What transformers' T5 keeps was counted
+    (tests/estimate does it again): more of norms, and seven vectors of its gated feed-forward layer.
+
+    In bf16, as torch's autocast on a GPU computes, what norms and residuals keep stays fp32; products keep 16 bits a number, but
+    each has a copy of its own of what it reads; powers and what follows them, in T5's activation, are fp32 again.
     """
-    kept = size.layers * _layer(size, length, length)
+    kept = size.layers * _layer(size, length, length, precision, fused=fused)
     if answer:
-        cross = answer * (3 * size.hidden + 2 * size.attention) + length * 2 * size.attention
-        attention = answer * length * _ATTENTION * size.heads
-        kept += size.decoder_layers * (_layer(size, answer, answer) + _FP32 * cross + attention)
+        if precision is Precision.FP32:
+            cross = _FP32 * (answer * (3 * size.hidden + 2 * size.attention) + length * 2 * size.attention)
+        else:
+            cross = answer * (2 * _FP32 * size.hidden + _BF16 * (size.hidden + 2 * size.attention))
+            cross += length * 2 * _BF16 * (size.attention + size.hidden)
+        attention = answer * length * _ATTENTION[precision] * size.heads
+        kept += size.decoder_layers * (_layer(size, answer, answer, precision) + cross + attention)
         kept += 4 * _FP32 * size.vocabulary * answer  # logits, their softmax, and both gradients
     return kept
 
 
-def _layer(size: Size, length: float, seen: float) -> float:
+def _layer(size: Size, length: float, seen: float, precision: Precision, *, fused: bool = False) -> float:
+    exact = precision is Precision.FP32
+    hidden, attended, wide = size.hidden, size.attention, size.feed_forward
     if size.gated:
-        numbers = 6 * size.hidden + 4 * size.attention + 7 * size.feed_forward
-        masks = 2 * size.hidden + size.feed_forward
+        norms = 4 * hidden
+        products = _FP32 * (2 * hidden + 4 * attended) if exact else _BF16 * (5 * hidden + 4 * attended)
+        products += wide * (7 * _FP32 if exact else 4 * _FP32 + 3 * _BF16)
+        masks = 2 * hidden + wide
     else:
-        numbers = 8 * size.hidden + 2 * size.feed_forward
-        masks = 2 * size.hidden
-    attention = _ATTENTION * size.heads * (seen + size.relative)
-    return length * (_FP32 * numbers + masks + attention)
+        norms = 2 * hidden
+        products = _FP32 * (6 * hidden + 2 * wide) if exact else _BF16 * (8 * hidden + 2 * wide)
+        masks = 2 * hidden
+    attention = 0 if fused else _ATTENTION[precision] * size.heads * (seen + size.relative)
+    return length * (_FP32 * norms + products + masks + attention)

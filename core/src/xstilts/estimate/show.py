@@ -112,7 +112,7 @@ def _lines(estimate: Estimate) -> Iterator[str]:
     yield from remarks(estimate)
     peak = max((one.working for one in estimate.stages if one.runs and one.working is not None), default=0.0)
     if peak:
-        yield f"while a training runs, its {CHECKPOINTS} last checkpoints lie beside it: up to {_bytes(peak)} together"
+        yield f"while a training runs, up to {CHECKPOINTS} checkpoints lie beside it: {_bytes(peak)} together"
     yield from _measured(estimate)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from xstilts.catalogue.recipes import RECIPE_VERSION
+from xstilts.catalogue.recipes import recipe_version
 from xstilts.plan.hyperparameters import Trained, candidates
 from xstilts.plan.model import Cell, Naive, Plan, PlannedStage
 from xstilts.plan.models import ResolvedModel
@@ -176,7 +176,7 @@ class _Grid:
     ) -> Sources:
         specs = [
             TrainSpec(
-                recipe_version=RECIPE_VERSION,
+                recipe_version=recipe_version(model.use.form, [rows.data.task for rows in intermediate.rows]),
                 phase="intermediate",
                 model=model.use,
                 data=tuple(rows.data for rows in intermediate.rows),
@@ -204,7 +204,7 @@ class _Grid:
         rows = english_rows(task)
         specs = [
             TrainSpec(
-                recipe_version=RECIPE_VERSION,
+                recipe_version=recipe_version(model.use.form, [task.task]),
                 phase="target",
                 model=model.use,
                 data=(rows.data,),
@@ -238,7 +238,7 @@ class _Grid:
         targets = sorted(targets, key=lambda target: target.task.name)
         probed = tuple(target.task.name for target in targets if target.task.name in self.resolved.probed)
         spec = EvaluateSpec(
-            recipe_version=RECIPE_VERSION,
+            recipe_version=recipe_version(model.use.form, [target.task for target in targets]),
             model=model.use,
             data=tuple(scored_rows(target) for target in targets),
             hyperparameters=hyperparameters,

@@ -6,7 +6,7 @@ A file is called `<split>.<language>` and one of `xstilts.plan.rows.SUFFIXES`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from xstilts_trainer.data.examples import (
 from xstilts_trainer.data.formats import FORMATS
 from xstilts_trainer.data.reading import TEXT_TABLES, read_rows
 from xstilts_trainer.data.rows import ColumnError, LabelSet, Row, shown
+from xstilts_trainer.data.subsets import limited
 
 REPORTED_PROBLEMS = 20
 CCG_COLUMNS = ("text", "tags")
@@ -89,13 +90,16 @@ def load_corpora(folder: Path, split: str, language: str) -> Corpora:
     return Corpora(sources, targets, frozenset(pairs))
 
 
-def load_texts(folder: Path, split: str, language: str) -> list[str]:
-    """The unlabelled text of a file (`text`), a row each.
+def load_texts(folder: Path, split: str, language: str, most: int) -> list[str]:
+    """The unlabelled text of a file (`text`), a row each; of more than `most` rows so many (see `limited`).
+
+    A Wikipedia is larger than memory: others are read and checked, and not held.
 
     Raises:
         DataError: no such file, or what is wrong in it.
     """
-    return _parsed(find_file(folder, split, language), lambda values: Row(values).text("text"))
+    path = find_file(folder, split, language)
+    return limited(_each_parsed(path, lambda values: Row(values).text("text")), most)
 
 
 def task_labels(folder: Path, task: Task) -> tuple[str, ...]:
@@ -164,12 +168,18 @@ class _Problems:
 
 
 def _parsed(path: Path, parse: Callable[[Mapping[str, Any]], T], columns: Sequence[str] = ()) -> list[T]:
-    """Every row of a file through `parse`.
+    """Every row of a file through `parse`; errors as `_each_parsed`."""
+    return list(_each_parsed(path, parse, columns))
+
+
+def _each_parsed(
+    path: Path, parse: Callable[[Mapping[str, Any]], T], columns: Sequence[str] = ()
+) -> Iterator[T]:
+    """The rows of a file through `parse`, one after the other.
 
     Raises:
-        DataError: the problems of all rows, or the file has none.
+        DataError: at the end: the problems of all rows, or the file has none.
     """
-    parsed: list[T] = []
     problems = _Problems(path)
     number = 0
     for number, values in enumerate(read_rows(path, columns), start=1):
@@ -177,13 +187,12 @@ def _parsed(path: Path, parse: Callable[[Mapping[str, Any]], T], columns: Sequen
             problems.add(number, None, values)
             continue
         try:
-            parsed.append(parse(values))
+            yield parse(values)
         except ColumnError as error:
             problems.add(number, error.column, str(error))
     problems.stop_if_any()
     if not number:
         raise DataError(Problem(path.name, "must hold at least one row, is empty"))
-    return parsed
 
 
 def _sentences(path: Path) -> tuple[Sentence, ...]:

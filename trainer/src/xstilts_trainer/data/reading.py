@@ -26,6 +26,7 @@ from xstilts.errors import DataError, Problem
 from xstilts_trainer.data.rows import shown
 
 TEXT_TABLES = (".csv", ".tsv")
+ROWS_HELD = 1024  # of a parquet file, at a time: a row may be a long article
 
 csv.field_size_limit(2**31 - 1)  # a cell may hold a long context; the default is 131,072 characters
 
@@ -91,7 +92,7 @@ def _json_rows(text: str) -> Iterator[Values | str]:
 def _parquet_rows(path: Path) -> Iterator[Values | str]:
     try:
         with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches():
+            for batch in table.iter_batches(ROWS_HELD):
                 yield from batch.to_pylist()
     except UnicodeDecodeError as error:
         byte = error.object[error.start]

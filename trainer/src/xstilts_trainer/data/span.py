@@ -164,10 +164,15 @@ def context_windows(length: int, room: int, stride: int) -> Iterator[tuple[int, 
 
 
 def _most_context(windows: Sequence[tuple[int, int]], length: int) -> list[npt.NDArray[np.bool_]]:
-    """For each window, which pieces it shows best: most pieces on the scarcer side, and then the longer window."""
-    scores = np.full((len(windows), length), -np.inf)
+    """For each window, which pieces it shows best: most pieces on the scarcer side, and then the longer window.
+
+    Of equals the first. In the memory of a text and a window: a long context has thousands of windows.
+    """
+    highest = np.full(length, -np.inf)
+    best = np.zeros(length, dtype=np.int64)
     for window, (start, end) in enumerate(windows):
         places = np.arange(start, end)
-        scores[window, start:end] = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
-    best = np.argmax(scores, axis=0)
+        scores = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
+        better = places[scores > highest[start:end]]
+        highest[better], best[better] = scores[better - start], window
     return [best[start:end] == window for window, (start, end) in enumerate(windows)]

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from heapq import nsmallest
 from typing import TypeVar
 
 from xstilts.errors import DataError
 from xstilts_trainer.data.examples import Example
-from xstilts_trainer.data.order import permutation
+from xstilts_trainer.data.order import endless_draws
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Example)
 
 
-def limited(examples: Sequence[T], count: int | None) -> list[T]:
-    """So many examples (`maxExamples`), or all: drawn at random, in the file's order.
+def limited(examples: Iterable[T], count: int | None) -> list[T]:
+    """So many examples (`maxExamples`), or all: drawn at random, in the file's order. No others are held.
 
     The draw knows no seed: every seed of an experiment trains on the same examples. A smaller part lies in a larger one.
     """
-    if count is None or count >= len(examples):
+    if count is None:
         return list(examples)
-    chosen = permutation(len(examples), "maxExamples")[:count]
-    return [examples[index] for index in sorted(chosen)]
+    drawn = nsmallest(count, zip(endless_draws("maxExamples"), itertools.count(), examples, strict=False))
+    return [example for _, _, example in sorted(drawn, key=lambda one: one[1])]
 
 
 def held_out(examples: Sequence[E], fraction: Decimal, group_by: str) -> tuple[list[E], list[E]]:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from xstilts.stage import Hyperparameters
 from xstilts.task import TaskType
-from xstilts_trainer.data.batches import Batch, collate, evaluation_batches, in_order
+from xstilts_trainer.data.batches import Batch, collate
 from xstilts_trainer.data.examples import SpanExample
 from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceTokenizer
 from xstilts_trainer.data.span import SpanFeature, SpanPrediction, predict_answers
-from xstilts_trainer.evaluation.inference import Output
-from xstilts_trainer.memory import enough_memory
+from xstilts_trainer.evaluation.inference import Output, ask_in_batches
 from xstilts_trainer.models.encoder_model import EncoderModel
-from xstilts_trainer.precision import computed_in, precision_of
 
 
 @dataclass(frozen=True)
@@ -43,26 +38,20 @@ class Forward:
         """The labels of a head, in the order of its logits."""
         return self.model.heads[head].spec.labels
 
-    @torch.inference_mode()
     def run(self, head: str, type_: TaskType, features: Sequence[Feature]) -> list[Output]:
-        """What the head says of each feature, in the features' order; like lengths are run together.
+        """What the head says of each feature, in the features' order.
 
         Returns:
             One array a feature: logits [L] (classification), [C] (multiple choice) or [T, 2] (span QA: start, end),
             and for tagging the number of the best tag [T].
         """
-        lengths = np.array([len(feature) for feature in features], dtype=np.int64)
-        batches = evaluation_batches(lengths, self.hyperparameters.batch_size)
-        outputs = []
-        precision = precision_of(self.hyperparameters)
-        for indices in batches:
-            batch = self.prepare(collate([features[index] for index in indices], self.pieces))
-            with enough_memory(f"task {head}", len(indices)), computed_in(precision):
-                logits = self.model.logits(head, batch)
+
+        def ask(batch: Sequence[Feature]) -> list[Output]:
+            logits = self.model.logits(head, self.prepare(collate(batch, self.pieces)))
             said = logits.argmax(-1) if type_ is TaskType.TAGGING else logits
-            outputs.append(list(said.cpu().numpy()))
-            self.on_batch(len(indices))
-        return in_order(batches, outputs)
+            return list(said.cpu().numpy())
+
+        return ask_in_batches(ask, features, self.hyperparameters, head, self.on_batch)
 
     def answers(
         self, questions: Sequence[SpanExample], features: Sequence[Feature], outputs: Sequence[Output]

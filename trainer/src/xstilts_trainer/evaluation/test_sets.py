@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xstilts.errors import DataError, Problem
 from xstilts.stage import TaskData
 from xstilts.task import Task
-from xstilts_trainer.data.examples import Example
+from xstilts_trainer.data.examples import ChoiceExample, Example
 from xstilts_trainer.data.features import Encoded, Feature
 from xstilts_trainer.data.load import load_examples, task_labels
 
@@ -37,9 +37,30 @@ def load_task(data: TaskData, folder: Path) -> tuple[Task, dict[str, list[Exampl
         examples = {
             language: load_examples(folder, data.task, data.split, language) for language in data.languages
         }
+        _check_choices(data, examples)
     except DataError as error:
         raise in_task(data.task, error) from None
     return task, examples
+
+
+def _check_choices(data: TaskData, examples: Mapping[str, Sequence[Example]]) -> None:
+    """All languages have as many choices: their rows meet in a batch [B, C, T]. Inside a file they are alike."""
+    choices = {
+        language: len(rows[0].pairs)
+        for language, rows in examples.items()
+        if isinstance(rows[0], ChoiceExample)
+    }
+    first = next(iter(choices), "")
+    problems = [
+        Problem(
+            f"{data.split}.{language}",
+            f"must have {choices[first]} choices a row, as {data.split}.{first} has, has {count}",
+        )
+        for language, count in choices.items()
+        if count != choices[first]
+    ]
+    if problems:
+        raise DataError(*problems)
 
 
 def load_test_sets(

@@ -12,7 +12,7 @@ import torch
 from xstilts.catalogue.texts import text_format
 from xstilts.stage import Hyperparameters
 from xstilts.task import Task, TaskType
-from xstilts_trainer.data.batches import Batch, collate, evaluation_batches, in_order
+from xstilts_trainer.data.batches import Batch, collate
 from xstilts_trainer.data.examples import SpanExample
 from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceIds
@@ -21,10 +21,8 @@ from xstilts_trainer.data.text_pieces import TextPieces
 from xstilts_trainer.data.text_targets import MentionTargets, TagTargets, choice_targets, label_targets
 from xstilts_trainer.data.texts import ChoicesFeature, WordsFeature
 from xstilts_trainer.evaluation.generate import FreeChoice, TagChoice, generate
-from xstilts_trainer.evaluation.inference import Output
-from xstilts_trainer.memory import enough_memory
+from xstilts_trainer.evaluation.inference import Output, ask_in_batches
 from xstilts_trainer.models.text_to_text import TextToText
-from xstilts_trainer.precision import computed_in, precision_of
 
 MENTION_PIECES = 2  # at most so many generated for each piece of the sentence
 
@@ -68,25 +66,19 @@ class TextInference:
         """The labels of a task that the model was trained on."""
         return self._model.tasks[head].labels
 
-    @torch.inference_mode()
     def run(self, head: str, type_: TaskType, features: Sequence[Feature]) -> list[Output]:
-        """What is said of each feature, in the features' order; like lengths are run together.
+        """What is said of each feature, in the features' order.
 
         Returns:
             One of each feature: log-probabilities [L] of the labels or [C] of the choices, the numbers of the words' tags
             [W], or an `Answer`.
         """
-        ask = self._asked(self._model.tasks[head], type_, features)
-        lengths = np.array([len(feature) for feature in features], dtype=np.int64)
-        batches = evaluation_batches(lengths, self._recipe.batch_size)
-        outputs = []
-        precision = precision_of(self._recipe)
-        for indices in batches:
-            chosen = [features[index] for index in indices]
-            with enough_memory(f"task {head}", len(indices)), computed_in(precision):
-                outputs.append(ask(self._prepare(collate(chosen, self._pieces)), chosen))
-            self._on_batch(len(indices))
-        return in_order(batches, outputs)
+        asked = self._asked(self._model.tasks[head], type_, features)
+
+        def ask(batch: Sequence[Feature]) -> list[Output]:
+            return asked(self._prepare(collate(batch, self._pieces)), batch)
+
+        return ask_in_batches(ask, features, self._recipe, head, self._on_batch)
 
     def answers(
         self, questions: Sequence[SpanExample], features: Sequence[Feature], outputs: Sequence[Output]

@@ -37,10 +37,8 @@ class EncoderModel(TaskModel):
 
     @property
     def packed_tasks(self) -> list[str]:
-        """All tasks of a packed encoder whose loss leaves padding out."""
-        if not is_packed(self.encoder):
-            return []
-        return [task for task, head in self.heads.items() if not head.reads_padding]
+        """All tasks of a packed encoder."""
+        return list(self.heads) if is_packed(self.encoder) else []
 
     def logits(self, task: str, batch: Batch) -> Tensor:
         """Logits of a batch.
@@ -54,7 +52,7 @@ class EncoderModel(TaskModel):
         """
         shape = batch["input_ids"].shape[:-1]
         flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
-        encoded = encode(self.backbone, flat, packed=task in self.packed_tasks)
+        encoded = encode(self.backbone, flat, packed=is_packed(self.encoder))
         with in_fp32():  # a head costs nothing, and rounded logits would tie
             logits: Tensor = self.heads[task](encoded)
         return logits.view(*shape, *logits.shape[1:])

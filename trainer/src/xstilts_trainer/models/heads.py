@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,9 @@ from transformers import PreTrainedConfig
 
 from xstilts.stage import Pooling
 from xstilts.task import Task, TaskType
+from xstilts_trainer.data.examples import UNLABELLED
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.pooling import Encoded, classifier_dropout, make_pooling
-
-IGNORED = -100  # a position without a label, as in all of torch and transformers
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,7 @@ class HeadSpec:
 
 
 class Head(nn.Module, ABC):
-    """Logits from an encoder's output, and the mean loss of a batch from logits.
-
-    `reads_padding`: whether the loss hangs on the vectors of padding, so that the encoder has to compute them.
-    """
-
-    reads_padding: ClassVar[bool] = False
+    """Logits from an encoder's output, and the mean loss of a batch from logits. No loss hangs on padding."""
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
@@ -99,7 +92,7 @@ class MultipleChoiceHead(Head):
 
 
 class TaggingHead(Head):
-    """One of L tags a token: logits [N, T, L]; labels [N, T], -100 where a position carries none."""
+    """One of L tags a token: logits [N, T, L]; labels [N, T], UNLABELLED where a position carries none."""
 
     def __init__(self, spec: HeadSpec, config: PreTrainedConfig) -> None:
         super().__init__(spec)
@@ -114,9 +107,9 @@ class TaggingHead(Head):
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Mean cross-entropy over the labelled positions; 0 for a batch without any."""
         labels = batch["labels"].flatten()
-        if not (labels != IGNORED).any():
+        if not (labels != UNLABELLED).any():
             return logits.sum() * 0
-        return cross_entropy(logits.flatten(0, 1), labels, ignore_index=IGNORED)
+        return cross_entropy(logits.flatten(0, 1), labels)
 
 
 class SpanHead(Head):
@@ -126,10 +119,9 @@ class SpanHead(Head):
     (`data.span`), whose vector gives way to an attended one: the mean of all tokens' vectors, weighted by their likeness to
     a learned query.
 
-    As in transformers' head, an answer may begin or end at any place of the batch: padding too takes part in the softmax.
+    Padding is no place, so its logits are minus infinity: a window's loss is the one that transformers' head gives it alone. In a
+    padded batch that head lets padding take part in the softmax, and the loss hangs on what a window is batched with.
     """
-
-    reads_padding: ClassVar[bool] = True
 
     def __init__(self, spec: HeadSpec, config: PreTrainedConfig) -> None:
         super().__init__(spec)
@@ -142,7 +134,7 @@ class SpanHead(Head):
         if self.null is not None:
             hidden = torch.cat([self._null_vector(self.null, encoded).unsqueeze(1), hidden[:, 1:]], dim=1)
         logits: Tensor = self.output(hidden)
-        return logits
+        return logits.masked_fill(encoded.mask.unsqueeze(-1) == 0, float("-inf"))
 
     @staticmethod
     def _null_vector(query: Tensor, encoded: Encoded) -> Tensor:
@@ -151,12 +143,9 @@ class SpanHead(Head):
         return (likeness.softmax(dim=1).unsqueeze(-1) * encoded.hidden).sum(dim=1)
 
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """The mean of start's and end's cross-entropy; a position outside the sequence is left out."""
-        length = logits.shape[1]
-        starts, ends = (
-            cross_entropy(logits[..., side], batch[name].clamp(0, length), ignore_index=length)
-            for side, name in enumerate(("start_positions", "end_positions"))
-        )
+        """The mean of start's and end's cross-entropy."""
+        starts = cross_entropy(logits[..., 0], batch["start_positions"])
+        ends = cross_entropy(logits[..., 1], batch["end_positions"])
         return (starts + ends) / 2
 
 

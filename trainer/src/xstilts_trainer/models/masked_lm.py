@@ -18,10 +18,10 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from xstilts.errors import SpecError
+from xstilts_trainer.data.examples import UNLABELLED
 from xstilts_trainer.models.backbone import Backbone
 from xstilts_trainer.models.encoder_model import encode
 from xstilts_trainer.models.folders import weight_files
-from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.linear import Linear, linear
 from xstilts_trainer.models.packing import is_packed
@@ -61,13 +61,13 @@ class MaskedLM(nn.Module):
         """Logits [M, V] of the M positions whose label is not -100, row by row, for inputs and labels [B, T]."""
         hidden = encode(self.backbone, batch, packed=is_packed(self.encoder)).hidden
         embeddings = self.encoder.get_input_embeddings().weight
-        logits: Tensor = self.head(hidden[batch["labels"] != IGNORED], embeddings)
+        logits: Tensor = self.head(hidden[batch["labels"] != UNLABELLED], embeddings)
         return logits.float()
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean cross-entropy over the masked positions; 0 for a batch without any."""
         labels = batch["labels"]
-        targets = labels[labels != IGNORED]
+        targets = labels[labels != UNLABELLED]
         total = cross_entropy(self.logits(batch), targets, reduction="sum")
         return total / max(targets.numel(), 1)
 

@@ -25,6 +25,7 @@ from transformers import (
 from xstilts.errors import Problem, SpecError
 from xstilts.stage import Family
 from xstilts.task import Task
+from xstilts_trainer.data.examples import UNLABELLED
 from xstilts_trainer.models.folders import (
     MODEL_TYPES,
     check_names,
@@ -36,7 +37,6 @@ from xstilts_trainer.models.folders import (
     read_config,
     save_checkpoint_folder,
 )
-from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.task_model import Batch, TaskModel
 from xstilts_trainer.precision import in_fp32
 
@@ -74,7 +74,7 @@ class TextToText(TaskModel):
         As MT5ForConditionalGeneration, but logits are made of labelled places alone. 0 for a batch without any.
         """
         labels = batch["labels"]
-        places = labels != IGNORED
+        places = labels != UNLABELLED
         hidden = self.decode(self.encode(batch), self._shifted(labels))
         total = cross_entropy(self.logits(hidden[places]), labels[places], reduction="sum")
         return total / places.sum().clamp(min=1)
@@ -128,7 +128,7 @@ class TextToText(TaskModel):
 
     def _shifted(self, labels: Tensor) -> Tensor:
         """What the decoder is shown while it is to say the labels: the start, and all but the last of them."""
-        shown = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, self.config.pad_token_id)
+        shown = labels[:, :-1].masked_fill(labels[:, :-1] == UNLABELLED, self.config.pad_token_id)
         return torch.cat([self.start(len(labels), labels.device), shown], dim=1)
 
     def save(self, folder: Path) -> None:

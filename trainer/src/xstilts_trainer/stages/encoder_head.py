@@ -21,11 +21,11 @@ from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import HeadSpec, make_head
+from xstilts_trainer.models.lengths import check_length
 from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.masked_lm import load_masked_lm
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.stages.batches import to_device
-from xstilts_trainer.stages.lengths import check_length
 from xstilts_trainer.stages.sources import Sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed

@@ -16,11 +16,11 @@ from xstilts_trainer.data.texts import TextFeatures
 from xstilts_trainer.environment import device
 from xstilts_trainer.evaluation.text_answers import TextInference
 from xstilts_trainer.models.folders import encoder_folder
+from xstilts_trainer.models.lengths import check_length
 from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.models.text_to_text import TextToText
 from xstilts_trainer.stages.batches import to_device
-from xstilts_trainer.stages.lengths import check_length
 from xstilts_trainer.stages.sources import Sources
 from xstilts_trainer.training.feed import Feed
 from xstilts_trainer.training.loop import AnyFeed

@@ -1,7 +1,7 @@
 """Checkpoints of a running stage: written atomically, checked when read, the last two kept.
 
 A checkpoint is `<step>.safetensors` and, written after it, `<step>.json` with its SHA-256 and the state that is no
-tensor: a checkpoint without its JSON, or with another hash, does not exist.
+tensor: a checkpoint without its JSON, with a damaged one, or with another hash, does not exist.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from xstilts.errors import Problem, UnavailableError
 
 KEPT = 2
 
@@ -30,7 +33,27 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, durable when this returns, and drop all but the last two."""
+    """Write a checkpoint, durable when this returns, and drop all but the last two.
+
+    What a killed save has left goes first: on a disk that it has filled there would be no room for any other.
+
+    Raises:
+        UnavailableError: it cannot be written (the disk is full); those of before stay.
+    """
+    try:
+        _save(folder, checkpoint)
+    except (OSError, SafetensorError) as error:
+        drop_checkpoints(folder, kept=KEPT)
+        size = sum(tensor.nbytes for tensor in checkpoint.tensors.values())
+        raise UnavailableError(
+            Problem(
+                str(folder), f"must take a checkpoint of {size:,} bytes, does not: {error}; make room there"
+            )
+        ) from error
+
+
+def _save(folder: Path, checkpoint: Checkpoint) -> None:
+    drop_checkpoints(folder, kept=KEPT)
     weights = folder / f"{checkpoint.step:08}.safetensors"
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
     _write_atomically(weights, lambda path: save_file(tensors, path))
@@ -56,11 +79,20 @@ def drop_checkpoints(folder: Path, *, kept: int = 0) -> bool:
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None where there is none."""
     for path in sorted(folder.glob("*.json"), reverse=True):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _read(path)
         weights = path.with_suffix(".safetensors")
-        if weights.is_file() and _sha256(weights) == record["sha256"]:
+        if record is not None and weights.is_file() and _sha256(weights) == record["sha256"]:
             return Checkpoint(record["step"], load_file(weights), record["state"])
     return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint's JSON says; None where it is damaged: it is written whole, but disks lose what they hold."""
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.keys() == {"sha256", "step", "state"} else None
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:

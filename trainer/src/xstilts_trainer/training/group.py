@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from xstilts.stage import Precision
 from xstilts_trainer.data.batches import Batch
+from xstilts_trainer.data.examples import UNLABELLED
 from xstilts_trainer.environment import device
-from xstilts_trainer.models.heads import IGNORED
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.precision import computed_in
 from xstilts_trainer.ranks import RANK
@@ -163,7 +163,7 @@ def micro_batches(batch: Batch, rows: int | None) -> list[Batch]:
 def label_count(batch: Batch) -> int:
     """Over how many labels the loss of a batch is the mean: examples, or tokens that carry one."""
     if "labels" in batch:
-        return int((batch["labels"] != IGNORED).sum())
+        return int((batch["labels"] != UNLABELLED).sum())
     return len(batch["start_positions"])
 
 

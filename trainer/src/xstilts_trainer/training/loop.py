@@ -255,13 +255,11 @@ class Trainer:
 
     def _find_micro_batch(self) -> None:
         whole = self.micro_batch
-        moments = 2 if self._hyperparameters.optimizer == "AdamW" else 0  # Adafactor's are a number a row
-        best = self._hyperparameters.epochs > 1 and self._validate is not None
         self.micro_batch = fitting_rows(
             self._model,
             self._feed.longest(),
             whole,
-            later=moments + best,
+            later=self._hyperparameters.held_copies(selects=self._validate is not None),
             precision=self._precision,
             group=self._group,
         )
@@ -272,7 +270,7 @@ class Trainer:
         """Take up the last checkpoint; returns whether there is one to be continued."""
         checkpoint = self._checkpoint()
         if checkpoint is not None and checkpoint.state["settings"] != self._settings:
-            self._progress.note("the checkpoint is of other versions: training starts anew")
+            self._progress.note("the checkpoint is of other versions, hardware or precision: training starts anew")
             checkpoint = None
         if checkpoint is None:
             self._drop_unread()

@@ -26,12 +26,17 @@ def make_optimiser(model: nn.Module, hyperparameters: Hyperparameters) -> torch.
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two groups: weights, which decay, and biases and normalisation layers, which do not."""
+    """Two groups: weights, which decay, and biases and normalisation layers, which do not, as in transformers' Trainer.
+
+    The biases of T5's relative positions are a table of embeddings.
+    """
     undecayed = {
         id(parameter)
-        for module in model.modules()
+        for path, module in model.named_modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if name.endswith("bias") or "norm" in type(module).__name__.lower()
+        if name.endswith("bias")
+        or path.endswith("relative_attention_bias")
+        or "norm" in type(module).__name__.lower()
     }
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [

@@ -23,7 +23,6 @@ from xstilts_trainer.data.load import load_texts
 from xstilts_trainer.data.mixing import Mixture
 from xstilts_trainer.data.order import permutation
 from xstilts_trainer.data.pieces import PieceTokenizer
-from xstilts_trainer.data.subsets import limited
 from xstilts_trainer.models.encoder_model import EncoderModel
 from xstilts_trainer.models.masked_lm import MaskedLM
 from xstilts_trainer.models.packing import is_packed
@@ -76,12 +75,12 @@ def load_text(
     corpora = {}
     for corpus in spec.corpora:
         try:
-            texts = load_texts(folders[corpus.role], corpus.split, corpus.language)
+            texts = load_texts(folders[corpus.role], corpus.split, corpus.language, spec.sentences_cap)
         except DataError as error:
             raise DataError(
                 *(Problem(f"{corpus.role}/{problem.field}", problem.message) for problem in error.problems)
             ) from None
-        corpora[corpus.language] = encode_texts(pieces, limited(texts, spec.sentences_cap), max_length)
+        corpora[corpus.language] = encode_texts(pieces, texts, max_length)
     return corpora
 
 
