@@ -22,6 +22,7 @@ from xstilts.estimate.stored import read_store
 from xstilts.local.inputs import pin_inputs
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.plan.show import to_json, to_text, unpinned_warning
 from xstilts.spec import load_experiment
 
@@ -38,9 +39,9 @@ def plan(
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Show the stages of an experiment by kind, which of them are done, what sharing them saves, and what they will take.
+    """Show an experiment's stages, and what they will take.
 
-    Nothing is run or fetched. Done is what the store has; with --cluster, what the namespace's stages say. Hours, money, disk
+    By kind, with which of them are done, and what sharing them saves. Nothing is run or fetched. Done is what the store has; with --cluster, what the namespace's stages say. Hours, money, disk
     and memory are estimates, on the accelerator that is named; beside them stands what done stages took.
 
     \b
@@ -59,6 +60,8 @@ def plan(
         opened = open_experiment(file, store, namespace)
         experiment = opened.experiment
         planned = plan_experiment(pin_inputs(experiment, file.parent, opened.store, put=False))
+        stages = [one.stage for one in planned.stages]
+        check_files(stages, stored_files(opened.store), all_there=False)
         found = needing(planned, read_store(planned, opened.store))
     terms = Terms.of(experiment, accelerator, price, prices)
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)

@@ -19,7 +19,7 @@ from xstilts.local.record import Recorder
 from xstilts.local.schedule import GOOD, State, required
 from xstilts.local.titles import title
 from xstilts.plan import Plan, plan
-from xstilts.plan.rows import check_files
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.plan.show import unpinned_warning
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
@@ -144,7 +144,7 @@ class LocalRun:
         cached = {key for key, there in found.items() if there.whole}
         needed = required(stages, cached)
         wanted = [stage for stage in stages if stage.key in needed]
-        check_files(wanted, self._store)
+        check_files(wanted, stored_files(self._store))
         needed_cached = {parent for stage in wanted for parent in stage.parents.values()} & cached
         evaluated = {stage.key for stage in stages if stage.kind is Kind.EVALUATE} & cached
         states = dict.fromkeys(needed_cached | evaluated, State.CACHED) | dict.fromkeys(needed, State.WAITING)
