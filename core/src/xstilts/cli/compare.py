@@ -38,7 +38,7 @@ def compare_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Compare the scores that two experiments both have, and their specs.
+    """Compare the scores and the specs of two experiments.
 
     Scores are matched by the names of model, intermediate and target. Below stands in which fields of the spec they
     differ, and what only one of them has scored.

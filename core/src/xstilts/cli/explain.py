@@ -27,9 +27,9 @@ def explain(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say the one reason why an experiment does not advance, and what to do.
+    """Say why an experiment does not advance, and what to do.
 
-    It is found in the experiment's conditions, in its stages, in the Events about them and in the last line of the log.
+    It is one reason, found in the experiment's conditions, in its stages, in the Events about them and in the last line of the log.
 
     \b
     Examples:

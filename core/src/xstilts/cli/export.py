@@ -54,7 +54,9 @@ def export(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write an experiment into a folder: file, plan, scores, tables, predictions.
+    """Write an experiment into a folder of files.
+
+    They are its file, its plan, scores, tables and predictions.
 
     predictions/MODEL/INTERMEDIATE/seed-N/ is a submission that `xstilts score` takes. Those of a cluster's experiment
     are in its store: name it with --store.

@@ -49,9 +49,9 @@ def fetch(
     image: ImageOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Copy out of the store: an experiment's report, what a stage has made, or an input. Every hash is verified.
+    """Copy a report, a stage's files or an input out of the store.
 
-    The folder is there whole or not at all. With --cluster a pod of your own mounts the store, for as long as the files
+    Every hash is verified. The folder is there whole or not at all. With --cluster a pod of your own mounts the store, for as long as the files
     come over.
 
     \b

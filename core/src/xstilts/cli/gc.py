@@ -41,9 +41,9 @@ def gc(
     kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List what the store holds and none of the given experiments needs, with sizes; with --yes, remove it.
+    """List what the store holds and no given experiment needs.
 
-    Listed are artifacts and inputs, what experiments have noted that they use (see spec.store.keep), what was set aside
+    With --yes it is removed. Listed are artifacts and inputs, what experiments have noted that they use (see spec.store.keep), what was set aside
     as damaged more than a week ago, drafts whose process is dead, and checkpoints without a new one for a day. Name all
     experiments of the namespace: what belongs to one that is not named goes.
 

@@ -25,13 +25,17 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Write a first experiment file, with a comment at every part: it is valid, and small.
+    """Write a first experiment file, with a comment at every part.
+
+    It is valid, and small.
 
     \b
     Examples:
       xstilts init
       xstilts init size-and-xnli.yaml
     """  # noqa: D301 - `\b` keeps the lines below it as they are
+    if file.suffix not in {".yaml", ".yml"}:  # by which other commands know a file from a name
+        raise UserError(Problem(str(file), "must end with .yaml or .yml"))
     if file.exists() and not force:
         raise UserError(Problem(str(file), "must not be there yet; name another file, or say --force"))
     chosen = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")

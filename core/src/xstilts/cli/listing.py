@@ -31,7 +31,9 @@ def list_experiments(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """List experiments: those that were run here, if any were, else the cluster's.
+    """List experiments.
+
+    Those that were run here, if any were, else the cluster's.
 
     \b
     Examples:

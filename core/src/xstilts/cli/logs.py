@@ -36,9 +36,9 @@ def logs(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Show the log of one stage: of the first that failed, else of one that runs, else of the last.
+    """Show the log of one stage.
 
-    On a cluster it is that of the last attempt's pod; where that is gone, what the stage's status keeps of a failure.
+    Of the first that failed, else of one that runs, else of the last. On a cluster it is that of the last attempt's pod; where that is gone, what the stage's status keeps of a failure.
 
     \b
     Examples:

@@ -29,9 +29,9 @@ def pin(
     namespace: NamespaceOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Pin an experiment file: hub commits and store digests are written into it, all else stays as it is.
+    """Write hub commits and store digests into an experiment file.
 
-    A hub model or data set without a commit gets the one that it is at now; one that has a commit keeps it.
+    All else in it stays as it is. A hub model or data set without a commit gets the one that it is at now; one that has a commit keeps it.
     `store://NAME`, with or without a digest, gets the digest that was put last. A plain path is put into the store.
     HF_TOKEN and HF_ENDPOINT are honoured.
 

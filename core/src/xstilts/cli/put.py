@@ -36,9 +36,9 @@ def put(
     image: ImageOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Put a folder (a model's checkpoint, or a task's files) into the store, and print what to name it by.
+    """Put a folder into the store, and print what to name it by.
 
-    The digest stands for the files' paths and bytes: the same folder has the same name on any machine, and putting it
+    The folder is a model's checkpoint, or a task's files. The digest stands for the files' paths and bytes: the same folder has the same name on any machine, and putting it
     again changes nothing. Hidden files are left out. Links are followed inside the folder only.
 
     With --cluster a pod of your own mounts the store, for as long as the folder goes over.

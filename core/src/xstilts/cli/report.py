@@ -46,9 +46,9 @@ def report(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Write the report: one HTML page that needs no network, its tables as CSV, Markdown, LaTeX and Parquet, its charts as SVG.
+    """Write the report: one HTML page, its tables and its charts.
 
-    It is over the evaluations that the store holds; while some are missing, it says partial. It is written to
+    The page needs no network; beside it are the tables as CSV, Markdown, LaTeX and Parquet, and the charts as SVG. It is over the evaluations that the store holds; while some are missing, it says partial. It is written to
     results/NAME, as `xstilts run` does at its end. Of a cluster's experiment, --store names its store.
 
     \b

@@ -36,8 +36,9 @@ def run(
     results: Annotated[Path, typer.Option(help="Folder for the report and the logs.")] = Path("results"),
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Run an experiment on this machine: what the store holds already is not run again.
+    """Run an experiment on this machine.
 
+    What the store holds already is not run again.
     Ctrl-C, or the end of the terminal (but for nohup), saves what is running; the same command continues. A stage that
     fails stops only what depends on it. At the end the table is printed, and the report is in results/NAME/report.html.
     Exit codes: 0 everything has its scores; 1 something failed; 64 the file is wrong; 130 interrupted.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from xstilts.cli.output import print_json
 from xstilts.scoring.xtreme import GROUPS, XtremeScores, score_submission
 
 
@@ -29,9 +29,9 @@ def score(
     labels: Annotated[Path, typer.Option(help="Label folder of the same form.")],
     output: Annotated[Format, typer.Option("--output", "-o", help="Form of the scores.")] = Format.TABLE,
 ) -> None:
-    """Score an XTREME submission: every task, language, group and overall, as XTREME's own script does.
+    """Score a submission as XTREME's own script does.
 
-    What is there is scored: a task counts when predictions and labels both have its folder. POS and NER F1 are those
+    Every task, language, group and overall. What is there is scored: a task counts when predictions and labels both have its folder. POS and NER F1 are those
     of seqeval 0.0.12, with token accuracy beside them. Remarks go to standard error.
 
     \b
@@ -43,7 +43,7 @@ def score(
     for note in scores.notes:
         typer.echo(f"note: {note}", err=True)
     if output is Format.JSON:
-        typer.echo(json.dumps(scores.to_json(), indent=1))
+        print_json(scores.to_json())
     else:
         console = Console()
         for table in _tables(scores):

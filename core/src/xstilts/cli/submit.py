@@ -56,9 +56,9 @@ def submit(
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Submit an experiment to a cluster: shows what will run and what that will take, and asks before it does.
+    """Submit an experiment to a cluster, after a question.
 
-    The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
+    It shows what will run and what that will take, and asks before it does. The stages that the namespace has run already are not run again. With --edit, what has begun stays as it is: a grid
     may only grow, and parallelism, budget, queue, resources and deadlines may change. What `suspend`, `resume` and
     `retry` have set stays too, unless the file names it.
 

@@ -36,9 +36,9 @@ def suspend(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Stop an experiment: what runs saves and ends, nothing new begins; `resume` continues it.
+    """Stop an experiment; `resume` continues it.
 
-    On a cluster stages that another experiment needs too go on.
+    What runs saves and ends, nothing new begins. On a cluster stages that another experiment needs too go on.
 
     \b
     Examples:
@@ -93,9 +93,9 @@ def retry(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Try the stages again that have failed, what could not run for them, and a report that has failed; what is done stays.
+    """Try again what has failed.
 
-    On a cluster it sets spec.retryFailedAt to a second after the last failure. A local experiment runs here, as `xstilts run` does.
+    That is the stages that have failed, those that could not run for them, and a report that has failed; what is done stays. On a cluster it sets spec.retryFailedAt to a second after the last failure. A local experiment runs here, as `xstilts run` does.
 
     \b
     Examples:

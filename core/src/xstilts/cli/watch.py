@@ -28,7 +28,7 @@ from xstilts.cluster.client import DeniedError
 from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED, UnavailableError
 from xstilts.standing import ExperimentStanding, StageStanding, duration
 
-TITLES = ("STATE", "%", "LEFT", "SCORE", "STAGE", "REASON")
+TITLES = ("STATE", "%", "LEFT", "STAGE", "SCORE", "REASON")
 
 
 def watch(
@@ -43,9 +43,9 @@ def watch(
     kubeconfig: KubeconfigOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Watch an experiment's stages: percent, time left, score so far, reason.
+    """Watch an experiment's stages until it has come to its end.
 
-    On a terminal it is a live table; elsewhere a line a change, with `-o json` a JSON document a line. It ends with the
+    Of each stage: percent, time left, score so far, reason. On a terminal it is a live table; elsewhere a line a change, with `-o json` a JSON document a line. It ends with the
     experiment: exit code 0 if that has succeeded, 1 if not. Ctrl-C stops watching, and nothing else.
 
     \b
@@ -166,7 +166,7 @@ def _row(stage: StageStanding) -> list[str]:
         stage.state.value,
         "" if stage.percent is None else str(stage.percent),
         "" if stage.eta_seconds is None else duration(stage.eta_seconds),
-        stage.score,
         stage.title,
+        stage.score,
         stage.reason,
     ]
