@@ -36,6 +36,15 @@ def test_rows_fit_a_terminal_and_end_with_what_tells_them_apart(width):
     assert ("…" in failed) == (width < 100)
 
 
+def test_columns_in_which_nothing_stands_give_way_first():
+    rows = [(state, stage, score, "") for state, stage, score, _ in ROWS]
+    title, failed, _ = (line.plain for line in lines(Console(width=84, force_terminal=True), TITLES, rows))
+    assert title.split() == ["STATE", "STAGE", "SCORE"]
+    assert failed.endswith("evaluate a-long-name after another-name on base, seed 2  xnli 71.3")
+    _, cut, _ = (line.plain for line in lines(Console(width=70, force_terminal=True), TITLES, rows))
+    assert cut.endswith("on base, seed 2  xnli 71.3"), "no number is cut while a title can be"
+
+
 def test_elsewhere_rows_are_whole():
     _, failed, _ = (line.plain for line in lines(Console(width=40), TITLES, ROWS))
     assert failed == "  ".join(["Failed   ", *ROWS[0][1:]])

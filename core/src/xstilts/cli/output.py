@@ -53,11 +53,16 @@ def say(console: Console, line: str, style: str = "") -> None:
 
 
 def lines(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Text]:
-    """Rows below their titles, in columns two spaces apart. On a terminal they are cut to its width."""
+    """Rows below their titles, in columns two spaces apart.
+
+    On a terminal they are cut to its width; columns in which nothing stands go first.
+    """
     table = [[*titles], *([_plain(cell) for cell in row] for row in rows)]
-    widths = [max(cell_len(row[index]) for row in table) for index in range(len(titles))]
-    if console.is_terminal:
-        widths = _fitting(widths, console.width - 2 * (len(widths) - 1))
+    widths = _widths(table)
+    if console.is_terminal and _together(widths) > console.width:
+        filled = [index for index in range(len(titles)) if any(row[index] != ABSENT for row in table[1:])]
+        table = [[row[index] for index in filled] for row in table] if filled else table
+        widths = _fitting(_widths(table), console.width)
     made = []
     for number, row in enumerate(table):
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -70,11 +75,20 @@ def lines(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]
     return made
 
 
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+
+
+def _together(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
 def _fitting(widths: Sequence[int], room: int) -> list[int]:
-    """Widths that are no more than `room` together: first the last column gives way, then the widest."""
+    """Widths that are no more than `room` together: first what is long in the last column gives way, then the widest."""
     fitting = [*widths]
-    for index in (-1, max(range(len(widths)), key=widths.__getitem__)):
-        fitting[index] = min(fitting[index], max(NARROWEST, fitting[index] - (sum(fitting) - room)))
+    widest = max(range(len(widths)), key=widths.__getitem__)
+    for index, least in ((-1, 3 * NARROWEST), (widest, NARROWEST), (-1, NARROWEST)):
+        fitting[index] = min(fitting[index], max(least, fitting[index] - (_together(fitting) - room)))
     return fitting
 
 
