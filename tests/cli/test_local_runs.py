@@ -136,6 +136,8 @@ spec:
     assert state == "own (this machine): Failed"
     assert "mine/test.en.{jsonl,parquet,csv,tsv}: must be there" in reason
     assert remedy == "  do      mend it, then: xstilts resume own"
+    for again in (["resume", "own"], ["retry", "own", "--failed"]):
+        assert invoke(*again).stderr == refused.stderr
 
 
 def test_logs(invoke, tmp_path):
