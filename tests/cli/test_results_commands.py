@@ -121,7 +121,7 @@ def test_pivot_and_intervals(invoke, tmp_path):
 
 def test_no_scores_are_said_and_no_empty_table_is_shown(invoke, tmp_path):
     file = write(tmp_path, "a")
-    for options in ([], ["--pivot"], ["-o", "markdown"]):
+    for options in ([], ["--pivot"], ["--ci"]):
         done = invoke("results", file, "--store", "nothing", *options)
         assert (done.exit_code, done.stdout) == (0, "")
         assert done.stderr == "no scores yet: store nothing has none of its 12 evaluations\n"

@@ -19,7 +19,7 @@ from xstilts.estimate import Estimate, estimate
 from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.estimate.show import to_text as estimate_to_text
 from xstilts.estimate.stored import read_store
-from xstilts.local.inputs import pin_inputs
+from xstilts.local.inputs import check_folders, pin_inputs
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
 from xstilts.plan.rows import check_files, stored_files
@@ -59,6 +59,7 @@ def plan(
     else:
         opened = open_experiment(file, store, namespace)
         experiment = opened.experiment
+        check_folders(experiment, file.parent)
         planned = plan_experiment(pin_inputs(experiment, file.parent, opened.store, put=False))
         stages = [one.stage for one in planned.stages]
         check_files(stages, stored_files(opened.store), all_there=False)

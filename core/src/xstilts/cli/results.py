@@ -91,7 +91,8 @@ def results(
         case Format.CSV:
             typer.echo(rates_to_csv(found) if rates else to_csv(found), nl=False)
         case Format.TABLE:
-            for number, table in enumerate(_tables(loaded, pivot=pivot, ci=ci, rates=rates)):
+            tables = _tables(loaded, pivot=pivot, ci=ci, rates=rates) if rates or found.rows else []
+            for number, table in enumerate(tables):
                 typer.echo("\n" if number else "", nl=False)
                 print_table(table)
         case Format.MARKDOWN | Format.LATEX:
@@ -105,7 +106,7 @@ def _tables(loaded: Loaded, *, pivot: bool, ci: bool, rates: bool) -> list[Table
     found = loaded.results
     if rates:
         return [rates_table(found)] if found.rates else []
-    if pivot or not found.rows:
+    if pivot:
         return pivot_tables(found, ci=ci)
     answer = [primary_table(loaded.primary, found, loaded.experiment.spec.analysis)] if loaded.primary else []
     return [summary_table(found, ci=ci), *answer]

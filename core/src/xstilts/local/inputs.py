@@ -17,21 +17,22 @@ from xstilts.store import Store
 def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = True) -> Experiment:
     """The same experiment with every plain path put into the store, and every `store://NAME` with its newest digest.
 
-    Paths are relative to `base`. Before anything is put, `check_folders` is asked. Without `put` nothing is written: a path gets the digest that it would have, and a name
+    Paths are relative to `base`. Without `put` nothing is written: a path gets the digest that it would have, and a name
     of which the store has nothing stays as it is.
 
     Raises:
-        SpecError: a path is no folder, files are missing in one, or the store has nothing of a name.
+        SpecError: a path is no folder, or the store has nothing of a name; all such are named together.
         StoreError: a folder is empty or holds what cannot be stored.
     """
-    if any(is_path(one.source) for one in named_sources(experiment)):
-        check_folders(experiment, base)
     refer = store.put if put else store.reference
     pinned = {}
     problems = []
     for path, name, source in named_sources(experiment):
         if is_path(source):
-            pinned[path] = str(refer(name, base / source))
+            if (base / source).is_dir():
+                pinned[path] = str(refer(name, base / source))
+            else:
+                problems.append(_no_folder(path, source, base))
         elif is_unpinned_input(source):
             stored = source.removeprefix("store://")
             latest = store.latest(stored)
@@ -54,11 +55,8 @@ def check_folders(experiment: Experiment, base: Path) -> None:
         SpecError: it cannot be planned, or what is missing, all of it.
     """
     named = [one for one in named_sources(experiment) if is_path(one.source)]
-    if problems := [
-        Problem(spell(path), f"must be a folder, was {source!r} (looked at {base / source})")
-        for path, _, source in named
-        if not (base / source).is_dir()
-    ]:
+    problems = [_no_folder(one.path, one.source, base) for one in named if not (base / one.source).is_dir()]
+    if problems:
         raise SpecError(*problems)
     # any digest makes a path an input that can be planned with; the path's own tells two of one name apart
     refs = [InputRef(name=one.name, digest=sha256(one.source.encode()).hexdigest()) for one in named]
@@ -71,3 +69,7 @@ def check_folders(experiment: Experiment, base: Path) -> None:
         return [one.name for one in folders[ref].iterdir()] if ref in folders else None
 
     check_files([one.stage for one in planned.stages], files, all_there=False)
+
+
+def _no_folder(path: tuple[str | int, ...], source: str, base: Path) -> Problem:
+    return Problem(spell(path), f"must be a folder, was {source!r} (looked at {base / source})")
