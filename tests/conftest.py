@@ -24,6 +24,8 @@ NO_GPU = "needs a GPU"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each: threads of several would wait for each other's cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.environ.pop("XSTILTS_STORE", None)  # a test has a store of its own, not that of who runs the tests
+
 _skipped: list[str] = []
 
 

@@ -29,14 +29,14 @@ from .conftest import STAGES, write_run
 def test_list(invoke, tmp_path):
     assert invoke("list", "--local").output == "no experiments: this machine\n"
     write_run(tmp_path)
-    write_run(tmp_path, "whole", STAGES[:2])
+    write_run(tmp_path, "whole", STAGES[:2], best="xnli 75.0 base/none")
     listed = invoke("list")
     assert listed.exit_code == 0
     title, made, whole = listed.stdout.splitlines()
     assert title.split() == ["NAME", "STATE", "DONE", "FAILED", "LEFT", "AGE", "BEST", "MESSAGE"]
     assert made.split()[:4] == ["made", "PartlyFailed", "2/4", "1"]
     assert whole.split()[:4] == ["whole", "Completed", "2/2", "-"]
-    assert "xnli accuracy 75.0" in whole
+    assert "xnli 75.0 base/none" in whole
     assert "--cluster lists those of the cluster" in listed.stderr
 
 
@@ -86,7 +86,7 @@ def test_watch_as_json_lines(invoke, tmp_path):
     (line,) = invoke("watch", "made", "-o", "json").stdout.splitlines()
     document = json.loads(line)
     assert document["succeeded"] is True
-    assert [one["score"] for one in document["stages"]] == ["xnli accuracy 75.0", None]
+    assert [one["score"] for one in document["stages"]] == ["xnli 75.0", None]
 
 
 def test_explain_names_the_stage_the_reason_and_the_last_line(invoke, tmp_path):
@@ -103,7 +103,7 @@ def test_explain_names_the_stage_the_reason_and_the_last_line(invoke, tmp_path):
 
 
 def test_explain_a_run_whose_process_was_killed(invoke, tmp_path):
-    running = (STAGES[0], STAGES[1].model_copy(update={"state": State.RUNNING, "scores": {}}))
+    running = (STAGES[0], STAGES[1].model_copy(update={"state": State.RUNNING, "score": ""}))
     write_run(tmp_path, stages=running, ended=None)
     assert invoke("explain", "made").stdout.splitlines() == [
         "made (this machine): Interrupted",
@@ -111,6 +111,33 @@ def test_explain_a_run_whose_process_was_killed(invoke, tmp_path):
         "  do      xstilts resume made",
     ]
     assert "Interrupted" in invoke("watch", "made", "--once").stdout
+
+
+def test_explain_a_run_that_was_refused(invoke, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.en.jsonl").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(
+        """apiVersion: xstilts.dev/v1alpha1
+kind: TransferExperiment
+metadata: {name: own}
+spec:
+  models: [{name: base, pretrained: ./model, family: E5}]
+  tasks: [{name: mine, type: Classification, labels: [a, b], languages: [en], data: ./mine}]
+  targets: [{task: mine}]
+  seeds: [1]
+""",
+        encoding="utf-8",
+    )
+    refused = invoke("run", "own.yaml", "--store", "store")
+    assert refused.exit_code == 64
+    state, reason, remedy = invoke("explain", "own").stdout.splitlines()
+    assert state == "own (this machine): Failed"
+    assert "mine/test.en.{jsonl,parquet,csv,tsv}: must be there" in reason
+    assert remedy == "  do      mend it, then: xstilts resume own"
+    for again in (["resume", "own"], ["retry", "own", "--failed"]):
+        assert invoke(*again).stderr == refused.stderr
 
 
 def test_logs(invoke, tmp_path):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from xstilts import notebook
+from xstilts.catalogue import CATALOGUE
 from xstilts.loading import of_file
 from xstilts.plan import plan
 from xstilts.results.words import ABSENT
@@ -97,6 +98,9 @@ def test_every_comment_of_init_is_what_it_says(invoke, tmp_path):
         for line in kept
     ]
     (tmp_path / "a.yaml").write_text("\n".join(opened), encoding="utf-8")
+    (tmp_path / "my-xnli").mkdir()
+    for split, language in product(("validation", "test"), CATALOGUE["xnli"].languages):
+        (tmp_path / "my-xnli" / f"{split}.{language}.jsonl").touch()
     shown = invoke("validate", "a.yaml")
     assert shown.exit_code == 0, shown.output
     assert "2 models, 2 intermediates" in shown.output
@@ -113,6 +117,22 @@ def test_pivot_and_intervals(invoke, tmp_path):
     assert "+5.0 [+5.0, +5.0]" in row  # every seed has gained as much
     none = next(line for line in table.splitlines() if line.startswith("| xquad | base | none")).split(" | ")
     assert (none[5], none[8]) == (ABSENT, ABSENT)  # its deltas
+
+
+def test_no_scores_are_said_and_no_empty_table_is_shown(invoke, tmp_path):
+    file = write(tmp_path, "a")
+    for options in ([], ["--pivot"], ["--ci"]):
+        done = invoke("results", file, "--store", "nothing", *options)
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr == "no scores yet: store nothing has none of its 12 evaluations\n"
+    assert json.loads(invoke("results", file, "--store", "nothing", "-o", "json").stdout)["scores"] == []
+
+
+def test_numbers_alone_build_no_table(invoke, tmp_path, monkeypatch):
+    file = write(tmp_path, "a")
+    monkeypatch.setattr(sys.modules["xstilts.cli.results"], "summary_table", pytest.fail)
+    assert invoke("results", file, "--store", "store", "-o", "csv").exit_code == 0
+    assert invoke("results", file, "--store", "store", "-o", "json").exit_code == 0
 
 
 @pytest.mark.parametrize("option", ["--pivot", "--ci"])

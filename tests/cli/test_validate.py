@@ -55,6 +55,50 @@ def test_a_bad_file(invoke):
     assert result.stderr == "".join(f"error: {field}: {message}\n" for field, message in PROBLEMS)
 
 
+OWN = GOOD.replace(
+    "  targets: [{task: xnli}]",
+    "  tasks: [{name: xnli, data: ./mine, languages: [en, de]}]\n  targets: [{task: xnli}]",
+)
+
+
+def test_folders_that_a_file_names_are_looked_into(invoke):
+    Path("own.yaml").write_text(OWN)
+    for command in ("validate", "plan"):
+        missing = invoke(command, "own.yaml")
+        assert (missing.exit_code, missing.stdout) == (64, "")
+        assert (
+            missing.stderr == "error: spec.tasks[0].data: must be a folder, was './mine' (looked at mine)\n"
+        )
+    Path("mine").mkdir()
+    Path("mine/test.en.jsonl").write_text("{}\n")
+    for command in ("validate", "plan"):
+        lacking = invoke(command, "own.yaml").stderr
+        assert (
+            "error: xnli/test.de.{jsonl,parquet,csv,tsv}: must be there: split test is there in en\n"
+            in lacking
+        )
+    said = json.loads(invoke("validate", "own.yaml", "-o", "json").stdout)
+    assert not said["valid"]
+    assert "xnli/test.de.{jsonl,parquet,csv,tsv}" in [one["field"] for one in said["problems"]]
+    for name in ("test.de", "validation.en"):
+        Path(f"mine/{name}.jsonl").write_text("{}\n")
+    for command in ("validate", "plan"):
+        assert invoke(command, "own.yaml").exit_code == 0
+
+
+def test_a_plan_misses_files_of_inputs_that_the_store_has(invoke):
+    Path("mine").mkdir()
+    Path("mine/test.en.jsonl").write_text("{}\n")
+    put = invoke("put", "mine", "mine", "--store", "store").stdout.strip()
+    Path("own.yaml").write_text(OWN.replace("./mine", put))
+    lacking = invoke("plan", "own.yaml", "--store", "store")
+    assert (lacking.exit_code, lacking.stdout) == (64, "")
+    assert "error: xnli/test.de.{jsonl,parquet,csv,tsv}: must be there" in lacking.stderr
+    assert invoke("plan", "own.yaml", "--store", "another").exit_code == 0, (
+        "it may be there where it will run"
+    )
+
+
 def test_as_json(invoke):
     good = invoke("validate", "good.yaml", "-o", "json")
     assert (good.exit_code, json.loads(good.stdout)) == (0, {"valid": True, "problems": []})

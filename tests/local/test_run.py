@@ -94,10 +94,19 @@ def test_a_failure_is_told_and_stops_only_what_depends_on_it(workplace: Path, en
     assert "row 3" in why["reason"]
     assert why["log"]
 
+    (listed,) = json.loads(run(workplace, "list", "-o", "json").stdout)
+    assert re.fullmatch(r"places [\d.]+ e5/none", listed["best"])
+    scored = " ".join(listed["best"].split()[:2])
+    stages = json.loads(run(workplace, "watch", "tiny", "--once", "-o", "json").stdout)["stages"]
+    assert scored in [one["score"] for one in stages]
+    assert re.search(rf"done +evaluate places after none on e5, seed 1 \([\d:]+\)  {scored}\n", told)
+
     again = run(workplace, "retry", "tiny", "--failed")
     assert again.returncode == 1
-    assert "1 stages to run" in again.stderr or "2 stages to run" in again.stderr
+    assert "2 stages to run" in again.stderr
     assert "train places" not in again.stderr, "what is done is not done again"
+    (listed,) = json.loads(run(workplace, "list", "-o", "json").stdout)
+    assert listed["best"].startswith(scored), "what the store had is scored too"
 
     planned = run(workplace, "plan", file.name, "-o", "json")
     cached = {stage["kind"] for stage in json.loads(planned.stdout)["stages"] if stage["cached"]}

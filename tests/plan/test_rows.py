@@ -8,7 +8,7 @@ import pytest
 
 from xstilts.errors import SpecError
 from xstilts.plan import plan
-from xstilts.plan.rows import check_files
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.spec import parse_experiment
 from xstilts.store import Store
 
@@ -55,7 +55,7 @@ def check(tmp_path: Path):
             for file in files:
                 (folder / file).write_text(f"{number} {file}")
             text = text.replace(name, f'"{store.put(folder.name, folder)}"')
-        check_files([one.stage for one in plan(parse_experiment(text)).stages], store)
+        check_files([one.stage for one in plan(parse_experiment(text)).stages], stored_files(store))
 
     return checked
 

@@ -16,8 +16,7 @@ from xstilts.report import report_files
 from xstilts.report.contents import contents
 from xstilts.report.published import comparable
 from xstilts.report.tables import report_tables
-from xstilts.results import Results, ScoreRow
-from xstilts.results.intervals import interval_table
+from xstilts.results import Results, ScoreRow, summary_table
 from xstilts.results.measured import Measured
 from xstilts.results.pivot import pivot_tables
 from xstilts.results.primary import Cells, primary
@@ -139,7 +138,7 @@ def test_every_table_is_latex_for_any_font_encoding():
         *shown.tables.values(),
         *shown.primary_tables.values(),
         primary_table(sure, made, Analysis()),
-        interval_table(made),
+        summary_table(made, ci=True),
         *pivot_tables(made),
     ]
     text = "\n".join(map(to_latex, tables))

@@ -10,11 +10,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from xstilts.catalogue.overlap import Relation, TrainingOverlap
-from xstilts.results import Estimate, Evaluation, Results, ScoreRow, combinations, summary_table
-from xstilts.results.terminal import show
+from xstilts.results import Estimate, Evaluation, Results, ScoreRow, best, combinations, summary_table
 from xstilts.results.text import to_csv, to_json, to_latex, to_markdown
 from xstilts.stage import Family
 from xstilts.task import Metric
@@ -44,6 +42,13 @@ def make(rows, **changes) -> Results:
         rows=tuple(rows),
     )
     return replace(results, **changes)
+
+
+def test_the_best_is_the_highest_of_the_first_target():
+    xquad = rows_of({("none", 1): {"en": 99.0}}, "xquad", "f1")
+    exact = rows_of({("none", 1): {"en": 99.0}}, "xquad", "exact_match")
+    assert best(combinations(make(rows_of(XNLI) + xquad + exact))) == "xnli 52.3 base/squad"
+    assert best([]) == ""
 
 
 def test_measures_over_languages_and_seeds():
@@ -149,31 +154,6 @@ def test_the_table_says_what_it_shows():
     }
     assert "Partial: evaluations without scores: 10 (base / squad / xquad, seed 0;" in table.notes[-1]
     assert table.notes[-1].endswith("and 2 more).")
-
-
-@pytest.mark.parametrize(
-    ("width", "left_out"),
-    [(200, None), (90, "seeds, zero-shot delta"), (70, "seeds, zero-shot delta, chance, gap")],
-)
-def test_a_terminal_shows_the_columns_that_it_has_room_for(width, left_out):
-    screen = io.StringIO()
-    show(
-        Console(file=screen, width=width, force_terminal=True, color_system=None),
-        summary_table(make(rows_of(XNLI))),
-    )
-    lines = screen.getvalue().splitlines()
-    assert lines[0] == "made"
-    assert max(map(len, lines[1:7])) <= width
-    assert any("squad" in line and "48.0 ±0.0" in line and "…" not in line for line in lines)
-    assert ("Left out for want of room" in lines[-1]) == (left_out is not None)
-    assert left_out is None or left_out in lines[-1]
-
-
-def test_elsewhere_nothing_is_left_out():
-    log = io.StringIO()
-    show(Console(file=log, width=40), summary_table(make(rows_of(XNLI))))
-    assert "+13.0 ±0.0  sw 44.0" in log.getvalue()
-    assert "Left out" not in log.getvalue()
 
 
 def test_notes_say_what_the_numbers_cannot():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.report.made import results
 
 from xstilts.results import combinations, summary_table
 from xstilts.results.compare import compare, compared_table
-from xstilts.results.intervals import interval_table
 from xstilts.results.pivot import pivot_tables
 from xstilts.spec import parse_experiment
 
@@ -39,7 +39,7 @@ def unmarked():
     return replace(results(), chance={}, relations={}, missing=())
 
 
-@pytest.mark.parametrize("table_of", [summary_table, interval_table])
+@pytest.mark.parametrize("table_of", [summary_table, partial(summary_table, ci=True)])
 def test_the_table_of_scores_marks_collapsed_seeds(table_of):
     table = table_of(results())
     marked = {

@@ -6,6 +6,8 @@ A command is a function of its options that calls the library and prints; input 
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
@@ -95,4 +97,8 @@ app.command()(doctor)
 
 def main() -> None:
     """The program: `xstilts`, or `kubectl xstilts`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a terminal of another encoding has no dash for what is absent
     app(prog_name=program_name())

@@ -26,6 +26,7 @@ from xstilts.estimate.stored import read_facts
 from xstilts.local.schedule import required
 from xstilts.plan import Plan
 from xstilts.plan.placement import placement
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.spec import Experiment
 from xstilts.stage import Kind
 from xstilts.store import Store
@@ -81,9 +82,14 @@ def on_cluster(planned: Plan, name: str, place: ClusterPlace, store: str | None)
     """What a cluster has of a plan, in its store of that name; what of its inputs is known, if `store` says where they lie.
 
     Raises:
+        SpecError: that store lacks inputs, or files of them.
         UserError: the cluster or the store does not answer.
     """
-    facts = read_facts(planned, Store.open(store, place.namespace)) if store is not None else Facts()
+    facts = Facts()
+    if store is not None:
+        opened = Store.open(store, place.namespace)
+        check_files([one.stage for one in planned.stages], stored_files(opened))
+        facts = read_facts(planned, opened)
     finished, dropped = place.finished(name)
     took = {key: Took(*paid) for key, paid in finished.items() if paid is not None}
     return needing(planned, Found(finished.keys() - dropped, dropped, facts=facts, took=took))

@@ -32,6 +32,8 @@ def init(
       xstilts init
       xstilts init size-and-xnli.yaml
     """  # noqa: D301 - `\b` keeps the lines below it as they are
+    if file.suffix not in {".yaml", ".yml"}:  # by which other commands know a file from a name
+        raise UserError(Problem(str(file), "must end with .yaml or .yml"))
     if file.exists() and not force:
         raise UserError(Problem(str(file), "must not be there yet; name another file, or say --force"))
     chosen = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")

@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from xstilts.cli.plugin import is_plugin
-from xstilts.cluster.client import Client
+from xstilts.cluster.client import Client, names_cluster
 from xstilts.cluster.place import ClusterPlace
 from xstilts.errors import Problem, UserError
 from xstilts.local.place import LocalPlace
@@ -101,11 +101,16 @@ class Where:
         except UserError as error:
             if chosen:
                 raise
+            known = ", ".join(self.local.names()) or "none"
+            within = f" in namespace {self.namespace}" if self.namespace else ""
+            cluster = "the kubeconfig is wrong" if names_cluster() else "no cluster is configured"
             problem = (
-                f"must have been run on this machine or be on a cluster; {self.results} has no record of it, and no "
-                "cluster is configured"
+                f"must have been run on this machine or be on a cluster; {self.results} has no record of it{within} "
+                f"(there: {known}), and {cluster}"
             )
-            raise UserError(Problem(f"experiment {name}", problem), *error.problems) from None
+            raise UserError(
+                Problem(f"experiment {name}", problem), *(error.problems if names_cluster() else ())
+            ) from None
 
 
 def file_experiment(target: str) -> Experiment | None:

@@ -19,9 +19,10 @@ from xstilts.estimate import Estimate, estimate
 from xstilts.estimate.show import to_json as estimate_to_json
 from xstilts.estimate.show import to_text as estimate_to_text
 from xstilts.estimate.stored import read_store
-from xstilts.local.inputs import pin_inputs
+from xstilts.local.inputs import check_folders, pin_inputs
 from xstilts.plan import Plan
 from xstilts.plan import plan as plan_experiment
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.plan.show import to_json, to_text, unpinned_warning
 from xstilts.spec import load_experiment
 
@@ -59,7 +60,10 @@ def plan(
     else:
         opened = open_experiment(file, store, namespace)
         experiment = opened.experiment
+        check_folders(experiment, file.parent)
         planned = plan_experiment(pin_inputs(experiment, file.parent, opened.store, put=False))
+        stages = [one.stage for one in planned.stages]
+        check_files(stages, stored_files(opened.store), all_there=False)
         found = needing(planned, read_store(planned, opened.store))
     terms = Terms.of(experiment, accelerator, price, prices)
     estimated = estimate(planned, experiment.spec, terms.accelerator, price=terms.price, found=found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,7 +23,6 @@ from xstilts.cli.places import (
 )
 from xstilts.loading import Loaded
 from xstilts.results import summary_table
-from xstilts.results.intervals import interval_table
 from xstilts.results.pivot import pivot_tables
 from xstilts.results.primary_table import primary_table
 from xstilts.results.rates_table import rates_table
@@ -85,17 +84,35 @@ def results(
     found = loaded.results
     if rates and not found.rates:
         typer.echo(_no_rates(loaded), err=True)
+    elif not rates and not found.rows:
+        typer.echo(
+            f"no scores yet: {loaded.place} has none of its {len(found.missing)} evaluations", err=True
+        )
+    match output:
+        case Format.JSON:
+            typer.echo(to_json(found, loaded.primary), nl=False)
+        case Format.CSV:
+            typer.echo(rates_to_csv(found) if rates else to_csv(found), nl=False)
+        case Format.TABLE:
+            tables = _tables(loaded, pivot=pivot, ci=ci, rates=rates) if rates or found.rows else []
+            for number, table in enumerate(tables):
+                typer.echo("\n" if number else "", nl=False)
+                print_table(table)
+        case Format.MARKDOWN | Format.LATEX:
+            written = to_markdown if output is Format.MARKDOWN else to_latex
+            tables = _tables(loaded, pivot=pivot, ci=ci, rates=rates)
+            typer.echo("\n".join(map(written, tables)), nl=False)
+
+
+def _tables(loaded: Loaded, *, pivot: bool, ci: bool, rates: bool) -> list[Table]:
+    """The tables that are asked for; none where there is nothing to show."""
+    found = loaded.results
     if rates:
-        tables = [rates_table(found)] if found.rates else []
-    elif pivot:
-        tables = pivot_tables(found, ci=ci)
-    else:
-        analysis = loaded.experiment.spec.analysis
-        tables = [
-            interval_table(found) if ci else summary_table(found),
-            *([primary_table(answer, found, analysis)] if (answer := loaded.primary) else []),
-        ]
-    _print(output, tables, loaded, rates=rates)
+        return [rates_table(found)] if found.rates else []
+    if pivot:
+        return pivot_tables(found, ci=ci)
+    answer = [primary_table(loaded.primary, found, loaded.experiment.spec.analysis)] if loaded.primary else []
+    return [summary_table(found, ci=ci), *answer]
 
 
 def _check(output: Format, laid_out: Mapping[str, bool]) -> None:
@@ -108,22 +125,6 @@ def _check(output: Format, laid_out: Mapping[str, bool]) -> None:
         if given and output in {Format.CSV, Format.JSON}:
             sentence = f"must not be said with -o {output}, which has every number and no table; leave one of them out"
             raise typer.BadParameter(sentence, param_hint=option)
-
-
-def _print(output: Format, tables: Sequence[Table], loaded: Loaded, *, rates: bool) -> None:
-    found = loaded.results
-    match output:
-        case Format.TABLE:
-            for table in tables:
-                print_table(table)
-        case Format.JSON:
-            typer.echo(to_json(found, loaded.primary), nl=False)
-        case Format.CSV:
-            typer.echo(rates_to_csv(found) if rates else to_csv(found), nl=False)
-        case Format.MARKDOWN:
-            typer.echo("\n".join(map(to_markdown, tables)), nl=False)
-        case Format.LATEX:
-            typer.echo("\n".join(map(to_latex, tables)), nl=False)
 
 
 def _no_rates(loaded: Loaded) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from xstilts.cli.output import print_json
 from xstilts.scoring.xtreme import GROUPS, XtremeScores, score_submission
 
 
@@ -43,7 +43,7 @@ def score(
     for note in scores.notes:
         typer.echo(f"note: {note}", err=True)
     if output is Format.JSON:
-        typer.echo(json.dumps(scores.to_json(), indent=1))
+        print_json(scores.to_json())
     else:
         console = Console()
         for table in _tables(scores):

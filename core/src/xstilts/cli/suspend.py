@@ -109,7 +109,7 @@ def retry(
         raise typer.BadParameter("say what is to be tried again: --failed", param_hint="retry")
     name, place = Where(cluster, namespace, context, kubeconfig, results).find(target)
     if isinstance(place, LocalPlace):
-        if any(one.state.bad for one in place.standing(name).stages):
+        if place.record(name).error or any(one.state.bad for one in place.standing(name).stages):
             _run_again(place, name, output)
         else:
             _tell(output, name, place.words, "nothing has failed", changed=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from xstilts.cli.opening import ExperimentFile
-from xstilts.cli.output import Output, OutputOption
+from xstilts.cli.output import Output, OutputOption, print_json
 from xstilts.errors import SpecError
+from xstilts.local.inputs import check_folders
 from xstilts.spec import Experiment, load_experiment
 
 
@@ -18,7 +17,7 @@ def validate(
 ) -> None:
     """Check an experiment file and show all of its problems at once.
 
-    Exits with 0 when the experiment is valid and with 64 when it is not.
+    Of folders that it names by their paths, it is checked that they hold the files that will be read. Exits with 0 when the experiment is valid and with 64 when it is not.
 
     \b
     Examples:
@@ -27,14 +26,15 @@ def validate(
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     try:
         experiment = load_experiment(file)
+        check_folders(experiment, file.parent)
     except SpecError as error:
         if output is Output.TEXT:
             raise
         problems = [{"field": problem.field, "message": problem.message} for problem in error.problems]
-        typer.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
+        print_json({"valid": False, "problems": problems})
         raise typer.Exit(error.exit_code) from None
     if output is Output.JSON:
-        typer.echo(json.dumps({"valid": True, "problems": []}, indent=2))
+        print_json({"valid": True, "problems": []})
     else:
         typer.echo(f"{file}: valid: {_summary(experiment)}")
 

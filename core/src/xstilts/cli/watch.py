@@ -28,7 +28,7 @@ from xstilts.cluster.client import DeniedError
 from xstilts.errors import EXIT_FAILED, EXIT_SIGNALLED, UnavailableError
 from xstilts.standing import ExperimentStanding, StageStanding, duration
 
-TITLES = ("STATE", "%", "LEFT", "SCORE", "STAGE", "REASON")
+TITLES = ("STATE", "%", "LEFT", "STAGE", "SCORE", "REASON")
 
 
 def watch(
@@ -166,7 +166,7 @@ def _row(stage: StageStanding) -> list[str]:
         stage.state.value,
         "" if stage.percent is None else str(stage.percent),
         "" if stage.eta_seconds is None else duration(stage.eta_seconds),
-        stage.score,
         stage.title,
+        stage.score,
         stage.reason,
     ]

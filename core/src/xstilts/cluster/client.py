@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import yaml
+
 from xstilts.errors import Problem, SpecError, UnavailableError, UserError
 
 Object = dict[str, Any]
@@ -79,8 +81,12 @@ class Client:
         settings = client.Configuration()
         settings.retries = _when_asked_to_wait()
         inside = not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
+        there = any(one.exists() for one in files)
+        if not there and not inside:
+            sentence = "must be there, is not; name the cluster's with --kubeconfig or $KUBECONFIG"
+            raise UserError(Problem(f"kubeconfig {file}", sentence))
         try:
-            if inside and not any(one.exists() for one in files):
+            if not there:
                 config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call] # theirs
                 return cls(client.ApiClient(settings), "in this pod's cluster", _own_namespace())
             contexts, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
@@ -91,12 +97,12 @@ class Client:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 file, chosen["name"], client_configuration=settings, persist_config=False
             )
-        except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                Problem(
-                    f"kubeconfig {file}", f"must name a cluster and how to log in: {_first_line(str(error))}"
-                )
-            ) from None
+        except (config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+            sentence = f"must name a cluster and how to log in: {_first_line(str(error))}"
+            raise UserError(Problem(f"kubeconfig {file}", sentence)) from None
+        except (AttributeError, KeyError, TypeError):  # what it holds is no mapping, or another one
+            sentence = "must name a cluster and how to log in, is no kubeconfig"
+            raise UserError(Problem(f"kubeconfig {file}", sentence)) from None
         namespace = chosen["context"].get("namespace") or "default"
         return cls(client.ApiClient(settings), chosen["name"], namespace)
 

@@ -16,7 +16,7 @@ from xstilts.cluster.client import Object
 from xstilts.errors import Problem, UnavailableError
 from xstilts.plan import Cell, Naive, Plan, PlannedStage
 from xstilts.results import Numbers
-from xstilts.scoring import MAIN
+from xstilts.scoring import whole_scores
 from xstilts.spec import Experiment
 from xstilts.stage import EvaluateSpec, Kind, Stage
 
@@ -89,21 +89,9 @@ def numbers_of(plan: Plan, stages: Iterable[Object]) -> dict[str, Numbers]:
         if (one.get("status") or {}).get("state") == "Succeeded" and one["status"].get("scores")
     }
     return {
-        planned.key: Numbers(scores=_whole(planned.stage, said[planned.key]))
+        planned.key: Numbers(
+            scores=whole_scores(said[planned.key], EvaluateSpec.model_validate(planned.stage.spec).data)
+        )
         for planned in plan.of_kind(Kind.EVALUATE)
         if planned.key in said
     }
-
-
-def _whole(stage: Stage, scores: Mapping[str, Mapping[str, Mapping[str, str]]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {}
-    for data in EvaluateSpec.model_validate(stage.spec).data:
-        metrics = scores.get(data.task.name, {})
-        main = [metrics.get(name, {}) for name in MAIN[data.task.metric]]
-        languages = {code for code in data.languages if all(code in numbers for numbers in main)}
-        if languages:
-            whole[data.task.name] = {
-                name: {code: value for code, value in numbers.items() if code in languages}
-                for name, numbers in metrics.items()
-            }
-    return whole

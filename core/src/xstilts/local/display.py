@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 
 from xstilts.local.process import Outcome, Progress
 from xstilts.local.schedule import State
+from xstilts.local.scored import score_words
 from xstilts.stage import Stage
 from xstilts.standing import duration
 
@@ -63,7 +64,7 @@ class PlainDisplay:
         self._ended += 1
         self._say(
             f"[{self._ended}/{self._total}] {state:<6} {self._titles[stage.key]} "
-            f"({duration(outcome.seconds)}){_scores(outcome)}"
+            f"({duration(outcome.seconds)}){_scores(stage, outcome)}"
         )
 
     def _say(self, line: str) -> None:
@@ -115,7 +116,7 @@ class LiveDisplay:
         self._bars.update(self._whole, completed=self._ended, details=f"{self._ended} of {self._total}")
         mark = "✓" if state is State.DONE else "✗"
         self._console.print(
-            f"{mark} {self._titles[stage.key]} ({duration(outcome.seconds)}){_scores(outcome)}",
+            f"{mark} {self._titles[stage.key]} ({duration(outcome.seconds)}){_scores(stage, outcome)}",
             markup=False,
             highlight=False,
         )
@@ -132,20 +133,10 @@ def _details(progress: Progress) -> str:
     return "".join(f"  {part}" for part in [*eta, *metrics])
 
 
-def _scores(outcome: Outcome) -> str:
-    """The mean over languages of each task's metrics, as soon as a stage has them."""
-    if outcome.result is None:
-        return ""
-    return "".join(
-        f"  {task} {metric} {_mean(languages)}"
-        for task, metrics in sorted(outcome.result.scores.items())
-        for metric, languages in sorted(metrics.items())
-        if languages
-    )
-
-
-def _mean(languages: Mapping[str, str]) -> str:
-    return f"{sum(map(float, languages.values())) / len(languages):.1f} (mean of {len(languages)})"
+def _scores(stage: Stage, outcome: Outcome) -> str:
+    """The main scores, as soon as a stage has them."""
+    words = score_words(stage, outcome.result.scores) if outcome.result else ""
+    return f"  {words}" if words else ""
 
 
 def _short(value: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 from xstilts.errors import Problem, SpecError
+from xstilts.plan import plan
+from xstilts.plan.rows import check_files
 from xstilts.spec import Experiment, is_path, is_unpinned_input, named_sources, with_sources
 from xstilts.spec.words import spell
+from xstilts.stage import InputRef
 from xstilts.store import Store
 
 
@@ -25,12 +29,10 @@ def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = 
     problems = []
     for path, name, source in named_sources(experiment):
         if is_path(source):
-            folder = base / source
-            if folder.is_dir():
-                pinned[path] = str(refer(name, folder))
+            if (base / source).is_dir():
+                pinned[path] = str(refer(name, base / source))
             else:
-                sentence = f"must be a folder, was {source!r} (looked at {folder})"
-                problems.append(Problem(spell(path), sentence))
+                problems.append(_no_folder(path, source, base))
         elif is_unpinned_input(source):
             stored = source.removeprefix("store://")
             latest = store.latest(stored)
@@ -42,3 +44,32 @@ def pin_inputs(experiment: Experiment, base: Path, store: Store, *, put: bool = 
     if problems:
         raise SpecError(*problems)
     return with_sources(experiment, pinned)
+
+
+def check_folders(experiment: Experiment, base: Path) -> None:
+    """Check that the folders which an experiment names by their paths are there, with every file that its stages read.
+
+    Nothing is hashed and no store is asked.
+
+    Raises:
+        SpecError: it cannot be planned, or what is missing, all of it.
+    """
+    named = [one for one in named_sources(experiment) if is_path(one.source)]
+    problems = [_no_folder(one.path, one.source, base) for one in named if not (base / one.source).is_dir()]
+    if problems:
+        raise SpecError(*problems)
+    # any digest makes a path an input that can be planned with; the path's own tells two of one name apart
+    refs = [InputRef(name=one.name, digest=sha256(one.source.encode()).hexdigest()) for one in named]
+    folders = {ref: base / one.source for ref, one in zip(refs, named, strict=True)}
+    planned = plan(
+        with_sources(experiment, {one.path: str(ref) for ref, one in zip(refs, named, strict=True)})
+    )
+
+    def files(ref: InputRef) -> list[str] | None:
+        return [one.name for one in folders[ref].iterdir()] if ref in folders else None
+
+    check_files([one.stage for one in planned.stages], files, all_there=False)
+
+
+def _no_folder(path: tuple[str | int, ...], source: str, base: Path) -> Problem:
+    return Problem(spell(path), f"must be a folder, was {source!r} (looked at {base / source})")

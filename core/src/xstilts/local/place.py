@@ -90,7 +90,7 @@ class LocalPlace:
             failed=sum(one.state is State.FAILED for one in stages),
             percent=sum(parts) // len(parts) if parts else None,
             eta_seconds=_only_known(etas) if done + 1 >= len(stages) else None,
-            best=_best(record),
+            best=record.best,
             age_seconds=int(time.time() - record.started),
             stages=tuple(sorted(stages, key=lambda one: (one.order, one.title))),
         )
@@ -114,7 +114,7 @@ class LocalPlace:
                 log=lines[-1] if lines else "",
                 remedy=f"see `xstilts logs {name}`; mend it, then: xstilts retry {name} --failed",
             )
-        remedy = "" if standing.state == "Running" else again
+        remedy = "" if standing.state == "Running" else f"mend it, then: {again}" if record.error else again
         return Explanation(
             name,
             self.words,
@@ -195,7 +195,7 @@ def _stage(stage: StageRecord, *, alive: bool) -> StageStanding:
         state=state,
         percent=100 if state.done else stage.percent if state is State.RUNNING else None,
         eta_seconds=stage.eta_seconds if state is State.RUNNING else None,
-        score=_score(stage),
+        score=stage.score,
         reason=stage.error,
     )
 
@@ -210,6 +210,8 @@ def _summary(record: RunRecord, *, alive: bool, complete: bool) -> tuple[str, st
     )
     bad = sum(count[state] for state in BAD)
     lost = f", {bad} failed or cannot run" if bad else ""
+    if record.error:
+        return "Failed", record.error
     if alive:
         return "Running", f"of {len(record.stages)} stages {running} run and {waiting} wait{lost}"
     if record.interrupted or record.ended is None:
@@ -217,21 +219,6 @@ def _summary(record: RunRecord, *, alive: bool, complete: bool) -> tuple[str, st
     if complete:
         return "Completed", f"{done} of {len(record.stages)} stages are done"
     return "Failed" if not done else "PartlyFailed", f"{done} of {len(record.stages)} stages are done{lost}"
-
-
-def _score(stage: StageRecord) -> str:
-    """Each task's metrics, the mean over languages: `xnli accuracy 71.3`."""
-    return ", ".join(
-        f"{task} {metric} {sum(map(float, languages.values())) / len(languages):.1f}"
-        for task, metrics in sorted(stage.scores.items())
-        for metric, languages in sorted(metrics.items())
-        if languages
-    )
-
-
-def _best(record: RunRecord) -> str:
-    scored = [_score(one) for one in record.stages if one.kind == "evaluate" and one.scores]
-    return scored[0] if len(scored) == 1 else ""
 
 
 def _only_known(etas: list[int | None]) -> int | None:

@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
+from xstilts.errors import UserError
 from xstilts.local.executor import Observer
 from xstilts.local.process import Outcome, Progress
 from xstilts.local.schedule import State
+from xstilts.local.scored import Scored, Scores
 from xstilts.model import Model
 from xstilts.stage import Stage
 
@@ -35,14 +37,14 @@ class StageRecord(Model):
     state: State
     percent: int | None = None
     eta_seconds: int | None = None
-    scores: Mapping[str, Mapping[str, Mapping[str, str]]] = Field(default_factory=dict)
+    score: str = ""
     error: str = ""
 
 
 class RunRecord(Model):
     """A run of an experiment on this machine. Times are seconds since 1970."""
 
-    record_version: Literal[1] = 1
+    record_version: Literal[2] = 2
     name: str
     namespace: str
     file: str
@@ -52,6 +54,10 @@ class RunRecord(Model):
     started: float
     ended: float | None = None
     interrupted: bool = False
+    error: str = (
+        ""  # what ended it before its stages did: a file that is not there, a store that does not answer
+    )
+    best: str = ""
     stages: tuple[StageRecord, ...] = ()
 
 
@@ -68,6 +74,7 @@ class Recorder:
         self._lock = FileLock(folder / _LOCK)
         self._record = record
         self._tell: Callable[[str], None] | None = tell
+        self._scored: Scored  # from `begin` on
         self._stages: dict[str, StageRecord] = {}
         self._written = 0.0
         self.recording = False
@@ -85,20 +92,35 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.recording:
-            interrupted = self._record.interrupted or kind is not None
-            self._record = self._record.model_copy(update={"ended": time.time(), "interrupted": interrupted})
+            said = str(error) if isinstance(error, UserError) else ""
+            interrupted = self._record.interrupted or (kind is not None and not said)
+            self._record = self._record.model_copy(
+                update={"ended": time.time(), "interrupted": interrupted, "error": said}
+            )
             self._write()
             self._lock.release()
 
-    def begin(self, stages: Sequence[Stage], titles: Mapping[str, str], states: Mapping[str, State]) -> None:
-        """Say which stages there are, and where they stand."""
+    def begin(
+        self,
+        stages: Sequence[Stage],
+        titles: Mapping[str, str],
+        states: Mapping[str, State],
+        scored: Scored,
+    ) -> None:
+        """Say which stages there are, where they stand, and what was scored before."""
+        self._scored = scored
         self._stages = {
             stage.key: StageRecord(
-                key=stage.key, kind=stage.kind, title=titles[stage.key], state=states[stage.key]
+                key=stage.key,
+                kind=stage.kind,
+                title=titles[stage.key],
+                state=states[stage.key],
+                score=scored.words(stage),
             )
             for stage in stages
             if stage.key in states
         }
+        self._record = self._record.model_copy(update={"best": scored.best})
         self._write()
 
     def settle(self, states: Mapping[str, State], *, interrupted: bool) -> None:
@@ -112,6 +134,14 @@ class Recorder:
     def watching(self, observer: Observer) -> Observer:
         """An observer that records what it is told, and passes it on."""
         return _Recording(self, observer)
+
+    def scored(self, stage: Stage, scores: Scores) -> None:
+        """Take what a stage has scored; it is written with the next change."""
+        self._scored.add(stage, scores)
+        self._stages[stage.key] = self._stages[stage.key].model_copy(
+            update={"score": self._scored.words(stage)}
+        )
+        self._record = self._record.model_copy(update={"best": self._scored.best})
 
     def update(self, key: str, *, at_once: bool = True, **changes: object) -> None:
         """Change what is said of a stage."""
@@ -156,8 +186,9 @@ class _Recording:
     def ended(self, stage: Stage, state: State, outcome: Outcome) -> None:
         """See Observer."""
         error = outcome.error if state is State.FAILED else ""
-        scores = outcome.result.scores if outcome.result else {}
-        self._recorder.update(stage.key, state=state, scores=scores, error=error, eta_seconds=None)
+        if outcome.result and outcome.result.scores:
+            self._recorder.scored(stage, outcome.result.scores)
+        self._recorder.update(stage.key, state=state, error=error, eta_seconds=None)
         self._observer.ended(stage, state, outcome)
 
 

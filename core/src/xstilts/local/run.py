@@ -17,10 +17,12 @@ from xstilts.local.inputs import pin_inputs
 from xstilts.local.process import Outcome, StageProcess, last_lines
 from xstilts.local.record import Recorder
 from xstilts.local.schedule import GOOD, State, required
+from xstilts.local.scored import Scored
 from xstilts.local.titles import title
 from xstilts.plan import Plan, plan
-from xstilts.plan.rows import check_files
+from xstilts.plan.rows import check_files, stored_files
 from xstilts.plan.show import unpinned_warning
+from xstilts.results.words import plural
 from xstilts.spec import Experiment
 from xstilts.stage import Kind, Stage
 from xstilts.store import Store, Use
@@ -116,7 +118,15 @@ class LocalRun:
         self._store.note_use(use)
         dropper = Dropper(self._store, use)
         for _ in range(PASSES):
-            run = self._pass(planned, stages, dropper, experiment.spec.resources.cpu, parallelism)
+            scored = Scored(experiment, planned, self._store)
+            run = self._pass(
+                planned,
+                stages,
+                dropper,
+                scored,
+                threads=experiment.spec.resources.cpu,
+                parallelism=parallelism,
+            )
             outcomes |= run.outcomes
             if run.interrupted or not self._lost_parents(stages, run):
                 break
@@ -137,24 +147,31 @@ class LocalRun:
         )
 
     def _pass(
-        self, planned: Plan, stages: list[Stage], dropper: Dropper, threads: int, parallelism: int
+        self,
+        planned: Plan,
+        stages: list[Stage],
+        dropper: Dropper,
+        scored: Scored,
+        *,
+        threads: int,
+        parallelism: int,
     ) -> Run:
         found = {stage.key: there for stage in stages if (there := self._store.record(stage.key))}
         dropper.begin(found)
         cached = {key for key, there in found.items() if there.whole}
         needed = required(stages, cached)
         wanted = [stage for stage in stages if stage.key in needed]
-        check_files(wanted, self._store)
+        check_files(wanted, stored_files(self._store))
         needed_cached = {parent for stage in wanted for parent in stage.parents.values()} & cached
         evaluated = {stage.key for stage in stages if stage.kind is Kind.EVALUATE} & cached
         states = dict.fromkeys(needed_cached | evaluated, State.CACHED) | dict.fromkeys(needed, State.WAITING)
         self._console.print(
-            f"{len(wanted)} stages to run, {len(stages) - len(wanted)} are in the store or not needed",
+            f"{plural(len(wanted), 'stage')} to run, {len(stages) - len(wanted)} in the store or not needed",
             highlight=False,
         )
         titles = {one.key: title(one) for one in planned.stages}
         if self._recorder:
-            self._recorder.begin(stages, titles, states)
+            self._recorder.begin(stages, titles, states, scored)
         with make_display(self._console, titles, len(wanted)) as display:
             executor = Executor(
                 lambda stage: StageProcess(

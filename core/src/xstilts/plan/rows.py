@@ -5,7 +5,7 @@ That can be known before anything is trained; what is in the files, their stages
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -48,27 +48,44 @@ def rows_of(stages: Iterable[Stage]) -> list[Rows]:
     return sorted({rows for stage in stages for rows in _rows(stage)}, key=str)
 
 
-def check_files(stages: Iterable[Stage], store: Store) -> None:
-    """Check that every file is there that stages read of inputs of the store.
+Files = Callable[
+    [InputRef], Collection[str] | None
+]  # the paths of an input's files; None where it is not there
+
+
+def check_files(stages: Iterable[Stage], files: Files, *, all_there: bool = True) -> None:
+    """Check that every file is there that stages read of inputs.
+
+    With `all_there` the inputs must be there too; else those that are not are left out.
 
     Raises:
         SpecError: what is missing, all of it.
     """
-    manifest = cache(store.input_manifest)
+    listed = cache(files)
     problems: list[Problem] = []
     for rows in rows_of(stages):
-        there = manifest(rows.ref)
+        there = listed(rows.ref)
         if there is None:
             sentence = f"must be in the store, is not; `xstilts put {rows.ref.name} DIR` puts it there"
-            problems.append(Problem(str(rows.ref), sentence))
+            problems += [Problem(str(rows.ref), sentence)] if all_there else []
             continue
         for split in rows.files:
             try:
-                rows_file(there.files, split, rows.language)
+                rows_file(there, split, rows.language)
             except DataError as error:
                 problems += [Problem(f"{rows.name}/{one.field}", one.message) for one in error.problems]
     if problems:
         raise SpecError(*dict.fromkeys(problems))
+
+
+def stored_files(store: Store) -> Files:
+    """What the store has of inputs."""
+
+    def files(ref: InputRef) -> Collection[str] | None:
+        manifest = store.input_manifest(ref)
+        return None if manifest is None else manifest.files
+
+    return files
 
 
 def rows_file(names: Collection[str], split: str, language: str) -> str:

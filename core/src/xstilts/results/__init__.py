@@ -3,8 +3,8 @@
 The primary answer stands apart, in `results.primary`: its statistics load scipy, which whoever sums up does without.
 """
 
-from xstilts.results.combinations import Combination, Estimate, combinations
-from xstilts.results.gather import Numbers, gather, results_of, rows
+from xstilts.results.combinations import Combination, Estimate, best, combinations
+from xstilts.results.gather import Numbers, gather, results_of, rows, stored_scores
 from xstilts.results.rows import Evaluation, Results, ScoreRow
 from xstilts.results.table import summary_table
 
@@ -15,9 +15,11 @@ __all__ = [
     "Numbers",
     "Results",
     "ScoreRow",
+    "best",
     "combinations",
     "gather",
     "results_of",
     "rows",
+    "stored_scores",
     "summary_table",
 ]

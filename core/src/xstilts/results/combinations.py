@@ -8,14 +8,14 @@ zero-shot mean (Hu et al. 2020). A delta is taken seed by seed against `none` of
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, product
 from statistics import fmean, stdev
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.overlap import TrainingOverlap
 from xstilts.results.collapse import collapsed
-from xstilts.results.main import Seed, scores_by_cell
+from xstilts.results.main import Seed, scores_by_cell, t_interval
 from xstilts.results.rows import Evaluation, Results
 from xstilts.spec.fields import BASELINE
 
@@ -24,16 +24,25 @@ Languages = Mapping[str, float]  # language -> main score
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and the seeds' standard deviation (n - 1) where there are two or more."""
+    """A mean over seeds, and the seeds' standard deviation (n - 1) where there are two or more.
+
+    `values` are what it was made of, one a seed.
+    """
 
     mean: float
     spread: float | None = None
+    values: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Estimate:
         """The estimate of one value a seed; there is at least one."""
-        numbers = list(values)
-        return cls(fmean(numbers), stdev(numbers) if len(numbers) > 1 else None)
+        numbers = tuple(values)
+        return cls(fmean(numbers), stdev(numbers) if len(numbers) > 1 else None, numbers)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """See `t_interval`."""
+        return t_interval(self.values)
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,15 @@ def combinations(results: Results) -> list[Combination]:
         for target, model, intermediate in ordered
         if (names := (model, intermediate, target)) in scores
     ]
+
+
+def best(rows: Sequence[Combination]) -> str:
+    """The highest score of the first target, with what gave it: `xnli 71.3 base/mnli`; "" where nothing has scores."""
+    first = [row for row in rows if row.target == rows[0].target]
+    highest = max(first, key=lambda row: row.score.mean, default=None)
+    if highest is None:
+        return ""
+    return f"{highest.target} {highest.score.mean:z.1f} {highest.model}/{highest.intermediate}"
 
 
 def _combination(

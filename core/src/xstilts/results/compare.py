@@ -10,9 +10,10 @@ from typing import Any
 
 from xstilts.catalogue import ENGLISH
 from xstilts.results.collapse import COLLAPSED_MEANING, collapsed
-from xstilts.results.main import Names, by_seeds, shown
+from xstilts.results.combinations import Estimate
+from xstilts.results.main import Names, by_seeds
 from xstilts.results.rows import Results
-from xstilts.results.table import Column, Table
+from xstilts.results.table import Column, Table, number
 from xstilts.results.words import ABSENT, RELATION_MEANING, cell_relation
 from xstilts.spec import Experiment
 
@@ -101,8 +102,8 @@ def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
         Column("target", lambda row: row.target, "the task that is scored", numeric=False),
         Column("model", lambda row: row.model, "the pretrained model", numeric=False),
         Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
-        Column(names[0], lambda row: shown(row.first, ci=False), "its score"),
-        Column(names[1], lambda row: shown(row.second, ci=False), "its score"),
+        Column(names[0], lambda row: number(Estimate.of(row.first)), "its score"),
+        Column(names[1], lambda row: number(Estimate.of(row.second)), "its score"),
         Column("difference", lambda row: f"{row.difference:+z.1f}", "the second's less the first's"),
         Column("zero-shot difference", _zero_shot, "the same over the languages that are not English"),
         Column("languages", lambda row: str(row.languages), "over how many"),

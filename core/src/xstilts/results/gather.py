@@ -77,6 +77,19 @@ def gather(experiment: Experiment, plan: Plan, store: Store) -> Results:
     return replace(results, rates=chosen_rates(plan, store))
 
 
+def stored_scores(plan: Plan, store: Store) -> dict[str, Mapping[str, Mapping[str, Mapping[str, str]]]]:
+    """The scores of a plan's evaluations that are in the store, by their keys.
+
+    Raises:
+        StoreError: an artifact is damaged; it has been set aside.
+    """
+    return {
+        planned.key: json.loads(store.read_bytes(planned.key, SCORES))
+        for planned in plan.of_kind(Kind.EVALUATE)
+        if (manifest := store.lookup(planned.key)) is not None and SCORES in manifest.files
+    }
+
+
 def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers]) -> Results:
     """The results of an experiment, from the numbers of its evaluations by their keys: of those that have any."""
     read = _artifacts(plan, numbers)

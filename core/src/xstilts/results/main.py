@@ -48,14 +48,3 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     count = len(values)
     reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / sqrt(count)
     return fmean(values) - reach, fmean(values) + reach
-
-
-def shown(values: Sequence[float], *, ci: bool) -> str:
-    """The mean with its standard deviation over seeds, or with its interval."""
-    mean = f"{fmean(values):z.1f}"
-    if len(values) < 2:
-        return mean
-    interval = t_interval(values) if ci else None
-    if interval is None:
-        return f"{mean} ±{stdev(values):.1f}"
-    return f"{mean} [{interval[0]:z.1f}, {interval[1]:z.1f}]"

@@ -6,9 +6,10 @@ from collections import Counter
 from statistics import fmean
 
 from xstilts.results.collapse import collapse_notes, collapsed
-from xstilts.results.main import LEAST_SEEDS, by_seeds, shown
+from xstilts.results.combinations import Estimate
+from xstilts.results.main import LEAST_SEEDS, by_seeds
 from xstilts.results.rows import Results
-from xstilts.results.table import Column, Table
+from xstilts.results.table import Column, Table, number
 from xstilts.results.words import ABSENT, cell_relation, partial_words
 
 MEANS = {"mean": "XTREME's score: the mean over languages"}
@@ -38,9 +39,9 @@ def _table(
 
     def cell(intermediate: str, language: str) -> str:
         values = [one[language] for one in columns[intermediate] if language in one]
-        return shown(values, ci=ci) if values else ABSENT
+        return number(Estimate.of(values), ci=ci) if values else ABSENT
 
-    means = [shown([fmean(one.values()) for one in seeds], ci=ci) for seeds in columns.values()]
+    means = [number(Estimate.of(fmean(one.values()) for one in seeds), ci=ci) for seeds in columns.values()]
     low = [one for one in collapsed(results) if (one.model, one.target) == (model, target)]
     counts = Counter(one.intermediate for one in low)
     marks = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from xstilts.catalogue import CATALOGUE
@@ -13,24 +14,14 @@ from xstilts.results.rows import Results
 from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, partial_words, relation_words
 from xstilts.stage import Family
 
-__all__ = [
-    "ABSENT",
-    "COLUMNS",
-    "OF_E5",
-    "Column",
-    "Table",
-    "columns_of",
-    "difference",
-    "notes",
-    "number",
-    "relation",
-    "summary_table",
-]
-
 OF_E5 = (
     "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
     "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
     "speaks for or against results of other pretrained models."
+)
+INTERVALS = (
+    "[low, high] is Student's 95 % interval over seeds, where there are three or more, else ± is as without --ci; the choice "
+    "of test items is not in it (in the primary answer it is), and nothing is corrected for how many there are."
 )
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
@@ -43,7 +34,7 @@ class Column(Generic[Row]):
     """A column: its title, how it is made from a row's content, and whether it holds numbers (set to the right)."""
 
     title: str
-    text: Callable[[Row], str]
+    text: Callable[[Row], str] = field(compare=False)
     meaning: str
     numeric: bool = True
 
@@ -58,27 +49,29 @@ class Table:
     notes: tuple[str, ...]
 
 
-def number(estimate: Estimate | None) -> str:
-    """A score: one decimal, with the spread over seeds where there is one."""
-    if estimate is None:
-        return ABSENT
-    return f"{estimate.mean:.1f}{_spread(estimate)}"
+def number(estimate: Estimate | None, *, ci: bool = False) -> str:
+    """A score: one decimal, with the spread over seeds where there is one, or with its interval."""
+    return _text(estimate, "", ci=ci)
 
 
-def difference(estimate: Estimate | None) -> str:
+def difference(estimate: Estimate | None, *, ci: bool = False) -> str:
     """A difference: with its sign."""
+    return _text(estimate, "+", ci=ci)
+
+
+def _text(estimate: Estimate | None, sign: str, *, ci: bool) -> str:
     if estimate is None:
         return ABSENT
-    return f"{estimate.mean:+z.1f}{_spread(estimate)}"
+    mean = f"{estimate.mean:{sign}z.1f}"
+    interval = estimate.interval if ci else None
+    if interval is not None:
+        return f"{mean} [{interval[0]:{sign}z.1f}, {interval[1]:{sign}z.1f}]"
+    return mean if estimate.spread is None else f"{mean} ±{estimate.spread:.1f}"
 
 
 def relation(row: Combination) -> str:
     """What the intermediate has seen of the target, in words; nothing where nothing."""
     return relation_words(row.overlap, row.languages_seen)
-
-
-def _spread(estimate: Estimate) -> str:
-    return "" if estimate.spread is None else f" ±{estimate.spread:.1f}"
 
 
 def _chance(row: Combination) -> str:
@@ -93,53 +86,45 @@ def _seeds(row: Combination) -> str:
     return str(len(row.seeds)) if row.seeds else "no seed"
 
 
-COLUMNS: tuple[Column[Combination], ...] = (
-    Column("target", lambda row: row.target, "the task that is scored", numeric=False),
-    Column("model", lambda row: row.model, "the pretrained model", numeric=False),
-    Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
-    Column("score", lambda row: number(row.score), "XTREME's: the mean over languages, English included"),
-    Column("chance", _chance, "what a blind guess gets, where that means something"),
-    Column("delta", lambda row: difference(row.delta), "score less that of none, same model and seed"),
-    Column("English", lambda row: number(row.english), "the score in English, the language of training"),
-    Column("zero-shot", lambda row: number(row.zero_shot), "the mean over the other languages"),
-    Column(
-        "zero-shot delta",
-        lambda row: difference(row.delta_zero_shot),
-        "zero-shot less that of none, same model and seed",
-    ),
-    Column("gap", lambda row: difference(row.gap), "the transfer gap: English less zero-shot"),
-    Column("worst", _worst, "the other language with the lowest score"),
-    Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
-    Column(
-        "relation",
-        relation,
-        RELATION_MEANING,
-        numeric=False,
-    ),
-)
+def _collapsed(row: Combination) -> str:
+    return f"{len(row.collapsed)} of {len(row.seeds)}" if row.collapsed else ""
 
 
-_COLLAPSED = Column[Combination](
-    "collapsed",
-    lambda row: f"{len(row.collapsed)} of {len(row.seeds)}" if row.collapsed else "",
-    COLLAPSED_MEANING,
-)
+def _columns(*, ci: bool, collapsed: bool) -> tuple[Column[Combination], ...]:
+    score, change = partial(number, ci=ci), partial(difference, ci=ci)
+    columns: list[Column[Combination]] = [
+        Column("target", lambda row: row.target, "the task that is scored", numeric=False),
+        Column("model", lambda row: row.model, "the pretrained model", numeric=False),
+        Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
+        Column("score", lambda row: score(row.score), "XTREME's: the mean over languages, English included"),
+        Column("chance", _chance, "what a blind guess gets, where that means something"),
+        Column("delta", lambda row: change(row.delta), "score less that of none, same model and seed"),
+        Column("English", lambda row: score(row.english), "the score in English, the language of training"),
+        Column("zero-shot", lambda row: score(row.zero_shot), "the mean over the other languages"),
+        Column(
+            "zero-shot delta",
+            lambda row: change(row.delta_zero_shot),
+            "zero-shot less that of none, same model and seed",
+        ),
+        Column("gap", lambda row: change(row.gap), "the transfer gap: English less zero-shot"),
+        Column("worst", _worst, "the other language with the lowest score"),
+        Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
+        Column("relation", relation, RELATION_MEANING, numeric=False),
+    ]
+    if collapsed:
+        columns.insert(-1, Column("collapsed", _collapsed, COLLAPSED_MEANING))
+    return tuple(columns)
 
 
-def columns_of(rows: Sequence[Combination]) -> tuple[Column[Combination], ...]:
-    """COLUMNS, and how many seeds have collapsed where any has, before the relation."""
-    return (*COLUMNS[:-1], _COLLAPSED, COLUMNS[-1]) if any(row.collapsed for row in rows) else COLUMNS
-
-
-def summary_table(results: Results) -> Table:
-    """The table of all combinations: see `combinations` for their order."""
+def summary_table(results: Results, *, ci: bool = False) -> Table:
+    """The table of all combinations: see `combinations` for their order. With `ci` it has intervals in the place of spreads."""
     combined = combinations(results)
-    columns = columns_of(combined)
+    columns = _columns(ci=ci, collapsed=any(row.collapsed for row in combined))
     return Table(
         title=f"{results.experiment}{partial_words(results)}",
         columns=columns,
         rows=tuple(tuple(column.text(row) for column in columns) for row in combined),
-        notes=tuple(notes(results)),
+        notes=(*notes(results), *([INTERVALS] if ci else [])),
     )
 
 

@@ -11,7 +11,8 @@ from dataclasses import asdict, fields
 from math import isfinite
 from typing import Any
 
-from xstilts.results.combinations import combinations
+from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.primary import PrimaryRow
 from xstilts.results.rates import RATE_COLUMNS, rates_document, tried_rates
 from xstilts.results.rows import Results, ScoreRow
@@ -37,7 +38,7 @@ def to_json(results: Results, primary: Sequence[PrimaryRow] = ()) -> str:
         "experiment": results.experiment,
         "partial": results.partial,
         "missing": [asdict(evaluation) for evaluation in results.missing],
-        "combinations": [_plain(asdict(combination)) for combination in combinations(results)],
+        "combinations": list(map(_plain, combinations(results))),
         "primary": [_finite(asdict(row)) for row in primary],
         "rates": rates_document(results),
         "scores": [asdict(row) for row in results.rows],
@@ -121,6 +122,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _plain(combination: dict[str, Any]) -> dict[str, Any]:
-    """A combination for JSON: the overlap by its name."""
-    return combination | {"overlap": combination["overlap"].name.lower()}
+def _plain(value: Any) -> Any:
+    """A combination and its parts for JSON: of an estimate the mean and the spread, of the overlap its name."""
+    match value:
+        case Combination():
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case Estimate():
+            return {"mean": value.mean, "spread": value.spread}
+        case Mapping():
+            return {key: _plain(one) for key, one in value.items()}
+        case TrainingOverlap():
+            return value.name.lower()
+        case _:
+            return value

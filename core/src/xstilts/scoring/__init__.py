@@ -1,6 +1,6 @@
 """Scores of predictions, pure: one metric a file; XTREME's submission form and its averages."""
 
-from xstilts.scoring.compact import main_scores, rounded
+from xstilts.scoring.compact import headline, main_scores, rounded, whole_scores
 from xstilts.scoring.metrics import MAIN, main_score, score
 from xstilts.scoring.squad_v2 import Guess
 from xstilts.scoring.submission import read_gold, read_predictions, submission_path, write_predictions
@@ -11,6 +11,7 @@ __all__ = [
     "TASKS",
     "Guess",
     "XtremeScores",
+    "headline",
     "main_score",
     "main_scores",
     "read_gold",
@@ -19,5 +20,6 @@ __all__ = [
     "score",
     "score_submission",
     "submission_path",
+    "whole_scores",
     "write_predictions",
 ]

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from xstilts.plan import Plan
-from xstilts.results import Combination, Estimate, Numbers, combinations, results_of
-from xstilts.scoring import MAIN
+from xstilts.results import Combination, Estimate, Numbers, best, combinations, results_of
+from xstilts.scoring import whole_scores
 from xstilts.stage import EvaluateSpec, Kind
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.views import StageView
@@ -43,46 +43,37 @@ def summary(plan: PlanDocument, stages: Mapping[str, StageView]) -> dict[str, An
     if not scored:
         return {}
     versions = tuple((key, f"{stages[key].uid}/{stages[key].version}") for key in scored)
-    rows = _rows(_Scored(plan.content, versions, plan, scored))
+    rows, highest = _rows(_Scored(plan.content, versions, plan, scored))
     if not rows:
         return {}
     left_out = len(rows) - ROWS_LIMIT
     return {
         "results": [dict(row) for row in rows[:ROWS_LIMIT]],
         **({"resultsTruncated": left_out} if left_out > 0 else {}),
-        "best": _best(rows),
+        "best": highest,
     }
 
 
 @lru_cache(maxsize=128)
-def _rows(scored: _Scored) -> tuple[Mapping[str, Any], ...]:
+def _rows(scored: _Scored) -> tuple[tuple[Mapping[str, Any], ...], str]:
+    """The rows, and the best of them in words."""
     try:
         experiment, plan = scored.document.experiment(), scored.document.plan()
     except (
         ValidationError
     ):  # accepted by another version: the report, which that version can write, has the table
-        return ()
-    results = results_of(experiment, plan, dict(_numbers(plan, scored.scores)))
-    return tuple(_row(one) for one in combinations(results))
+        return (), ""
+    found = combinations(results_of(experiment, plan, dict(_numbers(plan, scored.scores))))
+    return tuple(map(_row, found)), best(found)
 
 
 def _numbers(plan: Plan, scores: Mapping[str, Scores]) -> Iterator[tuple[str, Numbers]]:
-    """The scores that were planned and are whole: a language with all numbers that its main score is made of."""
+    """The scores that were planned and are whole."""
     for planned in plan.of_kind(Kind.EVALUATE):
         said = scores.get(planned.key)
-        if said is None:
-            continue
-        whole: dict[str, dict[str, dict[str, str]]] = {}
-        for data in EvaluateSpec.model_validate(planned.stage.spec).data:
-            metrics = {name: said.get(data.task.name, {}).get(name, {}) for name in MAIN[data.task.metric]}
-            languages = [
-                code for code in data.languages if all(code in numbers for numbers in metrics.values())
-            ]
-            if languages:
-                whole[data.task.name] = {
-                    name: {code: numbers[code] for code in languages} for name, numbers in metrics.items()
-                }
-        yield planned.key, Numbers(scores=whole)
+        if said is not None:
+            data = EvaluateSpec.model_validate(planned.stage.spec).data
+            yield planned.key, Numbers(scores=whole_scores(said, data))
 
 
 def _row(one: Combination) -> dict[str, Any]:
@@ -99,13 +90,6 @@ def _row(one: Combination) -> dict[str, Any]:
     if one.worst is not None:
         row["worst"] = f"{one.worst} {_decimal(one.languages[one.worst])}"
     return row
-
-
-def _best(rows: tuple[Mapping[str, Any], ...]) -> str:
-    """The highest score of the first target, with what gave it."""
-    first = [row for row in rows if row["target"] == rows[0]["target"]]
-    best = max(first, key=lambda row: float(row["score"]))
-    return f"{best['target']} {best['score']} {best['model']}/{best['intermediate']}"
 
 
 def _decimal(estimate: Estimate) -> str:
