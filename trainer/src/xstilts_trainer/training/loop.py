@@ -270,7 +270,9 @@ class Trainer:
         """Take up the last checkpoint; returns whether there is one to be continued."""
         checkpoint = self._checkpoint()
         if checkpoint is not None and checkpoint.state["settings"] != self._settings:
-            self._progress.note("the checkpoint is of other versions, hardware or precision: training starts anew")
+            self._progress.note(
+                "the checkpoint is of other versions, hardware or precision: training starts anew"
+            )
             checkpoint = None
         if checkpoint is None:
             self._drop_unread()
