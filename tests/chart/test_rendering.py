@@ -243,6 +243,15 @@ def test_the_test_asks_the_operators_own_service(manifests: list[Object]) -> Non
     )
 
 
+def test_the_test_lands_where_the_operator_does(rendered: Callable[[str], list[Object]]) -> None:
+    operator, test = (
+        {field: spec.get(field) for field in ("nodeSelector", "tolerations")}
+        for spec in pods(rendered("everything"))
+    )
+    assert all(operator.values())
+    assert test == operator
+
+
 def test_names_stay_within_their_bounds() -> None:
     long = helm("template", "r" * 53, CHART, "--namespace", NAMESPACE)
     for manifest in yaml.safe_load_all(long):
