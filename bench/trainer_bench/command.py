@@ -17,6 +17,9 @@ from bench.operator_bench.figure import Figure, plain, times_peer
 from bench.trainer_bench.measuring import command, measure
 from bench.trainer_bench.sides import Ours, Theirs, settings
 from torch import Tensor
+from torch.nn import functional
+
+from xstilts_trainer.models.linear import linear
 
 TIMES_DEFAULT, TIMES_GROUPED = 2.5, 1.4
 WARM_UP = 3  # steps of each setting's first run, which is not counted
@@ -42,8 +45,31 @@ def figures(runs: int, steps: int) -> list[Figure]:
     return [
         times_peer("training, beside transformers' Trainer", ours, unit, default, TIMES_DEFAULT, spread),
         times_peer("training, beside it grouped by length", ours, unit, grouped, TIMES_GROUPED),
+        layer(),
         *sgemm(),
     ]
+
+
+def layer() -> Figure:
+    """A linear layer of the model, forward and backward, as the trainer computes it and as torch does."""
+    rows, features, outputs, rounds = 32 * 40, 384, 1536, 20
+    draw = torch.Generator().manual_seed(1)
+    inputs, weight = (
+        torch.randn(*shape, generator=draw, requires_grad=True)
+        for shape in ((rows, features), (outputs, features))
+    )
+    toward = torch.randn(rows, outputs, generator=draw)
+
+    def rate(layer: Callable[[Tensor, Tensor], Tensor]) -> float:
+        began = time.perf_counter()
+        for _ in range(rounds):
+            torch.autograd.grad(layer(inputs, weight), (inputs, weight), toward)
+        return rounds * 6 * rows * features * outputs / (time.perf_counter() - began) / 1e9
+
+    sides = {"trainer": lambda _run: rate(linear), "torch": lambda _run: rate(functional.linear)}
+    rates = measure(sides, 5, lambda reached: f"{reached:.0f} GFLOP/s")
+    ours, theirs = (median(rates[name]) for name in sides)
+    return times_peer("a linear layer, forward and backward, beside torch's", ours, "GFLOP/s", theirs, 0.95)
 
 
 def sgemm() -> Iterator[Figure]:

@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from xstilts_trainer.models import linear as layers
 from xstilts_trainer.models.linear import Linear, linear, use_onednn
 
 SIZES = st.integers(1, 70)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def by_onednn():
+    """oneDNN computes here, also on a processor on which it is the slower one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "_BY_ONEDNN", True)
+        yield
 
 
 def gradients(layer, inputs, weight, bias, toward):
@@ -87,3 +96,12 @@ def test_a_models_layers_keep_their_parameters():
     use_onednn(model)
     assert [type(layer) for layer in (model[0], model[2][0], model[2][1])] == [Linear, Linear, Own]
     assert all(parameter is before[name] for name, parameter in model.named_parameters())
+
+
+def test_without_avx512_a_layer_is_torchs_own(monkeypatch):
+    monkeypatch.setattr(layers, "_BY_ONEDNN", False)
+    monkeypatch.setattr(layers, "_product", lambda *_: pytest.fail("oneDNN was asked"))
+    inputs, weight = torch.randn(33, 48, requires_grad=True), torch.randn(31, 48)
+    outputs = linear(inputs, weight)
+    outputs.sum().backward()
+    assert torch.equal(outputs, functional.linear(inputs, weight))

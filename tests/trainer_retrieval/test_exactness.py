@@ -160,8 +160,7 @@ def test_a_crowd_is_not_kept():
 @pytest.mark.parametrize("precision", ["high", "medium"])
 @pytest.mark.parametrize("by_onednn", [True, False])
 def test_products_of_less_than_fp32_are_not_taken_though_allowed_elsewhere(precision, by_onednn, monkeypatch):
-    if not by_onednn:
-        monkeypatch.setattr(layers, "_is_served", lambda _: False)
+    monkeypatch.setattr(layers, "_BY_ONEDNN", by_onednn)
     sources, targets = (unit(1, 64, 0) + 0.05 * unit(count, 64, count) for count in (300, 400))
     torch.set_float32_matmul_precision(precision)
     try:

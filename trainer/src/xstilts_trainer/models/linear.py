@@ -1,8 +1,9 @@
-"""Linear layers whose matrix products oneDNN computes, in fp32 on a CPU (of bf16, torch's own are oneDNN's).
+"""Linear layers by whichever library computes fp32 matrix products faster on this CPU (of bf16, torch's own are oneDNN's).
 
-torch gives fp32 matrix products to MKL, which takes AVX-512 on Intel's processors alone: on AMD's, oneDNN, which torch carries
-too, is more than twice as fast, forward and backward, and three quarters of a training step are such products. torch
-offers it as an operator for inference only, so that its derivative is written out here. Anywhere else a layer is torch's own.
+torch gives fp32 matrix products to MKL, which takes AVX-512 on Intel's processors alone: on AMD's that have it, oneDNN, which torch
+carries too, is more than twice as fast, forward and backward, and three quarters of a training step are such products. Without
+AVX-512 it is slower than MKL (docs/benchmarks/trainer.md). torch offers oneDNN as an operator for inference only, so that its
+derivative is written out here. Anywhere else a layer is torch's own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_HAS_ONEDNN: Final[bool] = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # no types
+_BY_ONEDNN: Final[bool] = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # no types
+    and torch.backends.cpu.get_cpu_capability() == "AVX512"
+)
 
 
 class Linear(nn.Linear):
-    """nn.Linear by oneDNN: the same parameters, and the same numbers but for rounding."""
+    """nn.Linear, by oneDNN where that is faster: the same parameters, and the same numbers but for rounding."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., I] -> [..., O]."""
@@ -25,7 +29,7 @@ class Linear(nn.Linear):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Have oneDNN compute a model's linear layers, those of subclasses of nn.Linear left alone; parameters stay."""
+    """Let oneDNN compute a model's linear layers where it is faster, those of subclasses of nn.Linear left alone; parameters stay."""
     for module in model.modules():
         if type(module) is nn.Linear:
             module.__class__ = Linear
@@ -69,6 +73,6 @@ def _product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
 
 def _is_served(tensor: Tensor) -> bool:
-    """Whether oneDNN can compute with it."""
+    """Whether oneDNN is to compute with it."""
     fp32_on_cpu = tensor.device.type == "cpu" and tensor.dtype == torch.float32
-    return fp32_on_cpu and tensor.numel() > 0 and _HAS_ONEDNN
+    return fp32_on_cpu and tensor.numel() > 0 and _BY_ONEDNN
