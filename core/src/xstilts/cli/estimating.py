@@ -82,13 +82,13 @@ def on_cluster(planned: Plan, name: str, place: ClusterPlace, store: str | None)
     """What a cluster has of a plan, in its store of that name; what of its inputs is known, if `store` says where they lie.
 
     Raises:
-        SpecError: that store lacks inputs, or files of them.
+        SpecError: an input that the store has lacks files.
         UserError: the cluster or the store does not answer.
     """
     facts = Facts()
     if store is not None:
         opened = Store.open(store, place.namespace)
-        check_files([one.stage for one in planned.stages], stored_files(opened))
+        check_files([one.stage for one in planned.stages], stored_files(opened), all_there=False)
         facts = read_facts(planned, opened)
     finished, dropped = place.finished(name)
     took = {key: Took(*paid) for key, paid in finished.items() if paid is not None}
