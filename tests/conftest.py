@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from controlplane.build import TOOLS, build
 
@@ -23,6 +24,10 @@ NO_GPU = "needs a GPU"
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each: threads of several would wait for each other's cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test is timed: an example's first call may load a library, and other work may run beside.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 os.environ.pop("XSTILTS_STORE", None)  # a test has a store of its own, not that of who runs the tests
 

@@ -121,7 +121,7 @@ def test_as_many_stages_are_counted_without_sharing_as_the_plan_counts(make):
     epochs=st.integers(1, 20),
     longer=st.integers(0, 20),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_more_rows_or_epochs_never_take_less(rows, more, epochs, longer):
     few = own(facts(train=rows), defaults={"epochs": epochs})
     for other in (

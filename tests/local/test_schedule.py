@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts.local.schedule import BAD, GOOD, State, block, chain_lengths, ready, required
@@ -49,7 +49,6 @@ def test_only_descendants_of_a_failure_are_blocked(stages: list[Stage], failing:
             assert any(states[parent] in BAD for parent in stage.parents.values())
 
 
-@settings(deadline=None)
 @given(graphs(), st.data())
 def test_the_longest_chain_starts_first_and_never_before_its_parents(
     stages: list[Stage], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts.canonical import digest
@@ -32,7 +32,6 @@ FOUND = st.builds(
 
 
 @given(found=st.dictionaries(st.integers(0, 10**6).map(digest), FOUND, max_size=25))
-@settings(deadline=None)
 def test_an_answer_fits_and_loses_no_stage(found):
     message = lookup_answer("grid-plan-0123", 3, found)
     assert len(message) <= 4096
@@ -66,7 +65,6 @@ def test_an_answer_about_another_plan_is_none():
 
 
 @given(text=st.text(max_size=3000))
-@settings(deadline=None)
 def test_a_failure_fits(text):
     answer = LookupAnswer(
         schema_="xstilts.dev/lookup/v1", plan="p" * 63, index=9999, error=failure(text, text)

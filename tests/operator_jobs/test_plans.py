@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operator_jobs.conftest import store
@@ -286,7 +286,6 @@ def test_a_stage_that_no_pod_can_carry_is_refused(make):
         ),
     )
 )
-@settings(deadline=None)
 def test_junk_is_never_more_than_an_unsupported_plan(junk):
     if isinstance(junk, dict):
         junk = {"schema": "xstilts.dev/plan/v1", **junk}

@@ -261,7 +261,7 @@ JOBS = st.fixed_dictionaries(
 
 @pytest.mark.slow
 @given(said=JOBS, bucket=st.booleans())
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 def test_every_placement_gives_a_job_of_known_fields(said, bucket, configured):
     progress = {"address": ADDRESS}
     assert_valid(
@@ -270,7 +270,7 @@ def test_every_placement_gives_a_job_of_known_fields(said, bucket, configured):
 
 
 @given(said=JOBS, bucket=st.booleans(), progress=st.booleans())
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_every_placement_gives_a_restricted_pod(said, bucket, progress, configured):
     attempt, placement, kind = attempt_of(**said), said["placement"], said["kind"]
     job = make_job(

@@ -149,7 +149,7 @@ _STATUS = _JUNK | st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_STATUS, _JUNK, _JUNK)
 def test_whatever_somebody_wrote_by_hand_can_be_scraped(status: Any, state: Any, kind: Any) -> None:
     known = Cache()

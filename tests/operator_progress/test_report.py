@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts_operator.progress.refusal import RefusedError
@@ -111,7 +111,6 @@ _SAID = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(_SAID)
 def test_any_report_is_bounded_or_refused(said: dict[str, Any]) -> None:
     try:

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts_operator.progress.report import Report
@@ -136,7 +136,6 @@ def test_ten_thousand_stages() -> None:
     assert max(waited) < 2  # the end of a stage does not queue behind 10,000 others
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -68,7 +68,7 @@ BEFORE = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(list(BEFORE)), STATUS | NEARLY)
 def test_decisions_survive_any_status(kind, status):
     name = BEFORE[kind]["metadata"]["name"]

@@ -74,7 +74,6 @@ def test_every_write_of_an_experiment_passes(end):
     assert world.said()[0] in {"True", "False"}
 
 
-@settings(deadline=None)
 @given(STATUS | NEARLY)
 def test_a_status_full_of_garbage_is_written_again_without_it(status):
     stage = view_stage({"metadata": {"name": "one"}, "status": status})
@@ -87,7 +86,7 @@ WORLD.settle()
 STATUS_BEFORE = WORLD.status()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(STATUS | NEARLY)
 def test_an_experiment_recovers_from_any_status(status):
     WORLD.scribble(Resource.EXPERIMENT, "grid", status)

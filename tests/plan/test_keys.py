@@ -37,7 +37,7 @@ def evaluated(planned, **wanted):
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_order_of_lists_decides_no_key(data, make, base):
     spec = base()
@@ -52,7 +52,7 @@ def test_the_order_of_lists_decides_no_key(data, make, base):
     assert keys(shuffled) == keys(plain)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_names_decide_no_key(data, make, base, store_source):
     spec = base()

@@ -23,7 +23,7 @@ values = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(values, max_size=40))
 def test_what_is_written_is_read(rows):
     table = pyarrow.parquet.read_table(io.BytesIO(to_parquet(rows, COLUMNS)))

@@ -52,7 +52,7 @@ def held(number: int, of: int) -> tuple[int, set[str], set[str]]:
     count = 0
 
     @seed(number)
-    @settings(max_examples=of, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=of, database=None, suppress_health_check=list(HealthCheck))
     @given(MANIFESTS, st.sampled_from(list(ADMINISTRATORS)))
     def check(manifest: Any, administrator: str) -> None:
         nonlocal count

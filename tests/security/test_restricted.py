@@ -33,7 +33,7 @@ def sampled(namespace: str, of: int = EXPERIMENTS) -> list[Object]:
     count = 0
 
     @seed(2026)
-    @settings(max_examples=of, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=of, database=None, suppress_health_check=list(HealthCheck))
     @given(MANIFESTS)
     def take(manifest: Any) -> None:
         nonlocal count

@@ -107,7 +107,7 @@ parts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(parts, parts)
 def test_an_edit_is_allowed_exactly_where_nothing_is_lost(old, new):
     before, after = {**SMALL, **old}, {**SMALL, **new}

@@ -247,7 +247,7 @@ QuotingDumper.add_representer(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(manifests())
 def test_round_trip(manifest):
     experiment = parse_experiment(json.dumps(manifest, ensure_ascii=False))
@@ -271,7 +271,7 @@ def file(tmp_path_factory):
     return tmp_path_factory.mktemp("bytes") / "any.yaml"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary() | st.text().map(str.encode))
 def test_any_bytes(file, content):
     file.write_bytes(content)
@@ -279,13 +279,13 @@ def test_any_bytes(file, content):
         load_experiment(file)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text())
 def test_any_text(text):
     reads_or_refuses(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("&*<>[]{}:,-?|!#%@'\"\\ \n\tab01.", max_size=60))
 def test_anything_like_yaml(text):
     reads_or_refuses(text)
@@ -307,7 +307,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for step, item in below for place in places(item, (*path, step)))]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_value_anywhere(data):
     document = parse_document(EVERYTHING, "everything").value

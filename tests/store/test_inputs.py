@@ -201,7 +201,7 @@ def test_a_path_that_passes_stays_in_its_folder(path):
         assert inside.relative_to("/root/ns/key").as_posix() == path
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         names.filter(lambda name: layout.path_problem(name) is None), st.binary(max_size=9), min_size=1

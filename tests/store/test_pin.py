@@ -301,7 +301,7 @@ documents = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(documents, st.sampled_from([True, False, None]), st.sampled_from(["", "# a comment: {\n", "\n\n"]))
 def test_whatever_stands_around_a_value_stays(document, flow, tail):
     holder = {

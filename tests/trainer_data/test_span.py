@@ -203,7 +203,6 @@ def test_a_long_context_takes_the_memory_of_its_pieces():
     assert sum(int(of_window.sum()) for of_window in most) == 200_000
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 12))
 def test_a_piece_counts_in_the_window_with_most_around_it(length, room, stride):
     windows = list(context_windows(length, room, stride))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xstilts.errors import DataError
@@ -61,7 +61,6 @@ def test_a_limit_draws_nested_parts_in_the_files_order(few, more):
     assert set(small) <= set(large)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_what_is_drawn_is_the_head_of_a_permutation(count, size):
     chosen = sorted(permutation(size, "maxExamples")[:count].tolist())

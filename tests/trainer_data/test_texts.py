@@ -21,9 +21,7 @@ RECIPE = Hyperparameters(
     learning_rate="1e-3", epochs=1, batch_size=4, max_length=64, warmup_ratio="0", weight_decay="0",
     doc_stride=8, max_query_length=8,
 )  # fmt: skip
-FIXTURES = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
-)
+FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 WORDS = st.integers(0, 59).map("w{}".format)
 TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
 TAGGED = [entry.task for entry in CATALOGUE.values() if entry.task.type is TaskType.TAGGING]
@@ -165,7 +163,6 @@ def test_more_words_than_sentinels_are_read_in_windows(pieces):
     assert [len(window.words) for window in windows] == [len(pieces.sentinels), 3]
 
 
-@settings(deadline=None)
 @example([2, 14, 14], 29)  # of two that are equal one is cut
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 90))
 def test_the_longest_texts_are_cut(lengths, room):

@@ -147,7 +147,7 @@ class TestNullAnswerOfMt5:
         assert model_of("bert").heads["spanqa"].null is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**16))
 def test_the_mean_is_over_the_mask(rows, length, seed):
     generator = torch.Generator().manual_seed(seed)

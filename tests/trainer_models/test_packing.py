@@ -68,7 +68,7 @@ BACKBONES = {model_type: tiny_backbone(model_type) for model_type in TYPES}
 
 
 @pytest.mark.parametrize("model_type", TYPES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
     spare=st.integers(0, 2),  # as in a process' share of a batch
@@ -148,7 +148,7 @@ def test_heads_say_and_learn_the_same(task_type, pooling, model_type):
 
 
 @pytest.mark.parametrize("model_type", TYPES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
     spare=st.integers(0, 2),

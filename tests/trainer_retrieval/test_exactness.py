@@ -79,7 +79,7 @@ def spiteful(draw) -> tuple[torch.Tensor, torch.Tensor]:
     return side(), side()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spiteful(), st.integers(1, 6), SIZES)
 def test_copies_and_near_ties_fall_as_in_float64(sides, k, at_sizes):
     sources, targets = sides
@@ -96,7 +96,7 @@ def unit(count: int, size: int, seed: int) -> torch.Tensor:
     return torch.from_numpy((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.integers(1, 60),
     st.integers(1, 60),
@@ -131,7 +131,7 @@ def test_at_its_real_sizes(spread):
     assert equal(backward, nearest_in_float64(targets, sources, 4))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 2048), st.sampled_from([1.0, 0.0]), st.integers(0, 2**16))
 @example(2048, 0.0, 0)
 def test_no_product_is_farther_off_than_the_bound(size, mean, seed):

@@ -44,7 +44,7 @@ def xtreme_candidates(x: np.ndarray, y: np.ndarray, k: int) -> list[tuple[int, i
     return taken
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5), st.integers(0, 2**16))
 def test_candidates_are_xtremes(source_count, target_count, k, seed):
     x, y = vectors(source_count, seed), vectors(target_count, seed + 1)
@@ -54,7 +54,7 @@ def test_candidates_are_xtremes(source_count, target_count, k, seed):
     assert [score for *_, score in found] == pytest.approx([score for *_, score in expected], rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations(range(8)), st.permutations(range(7)), st.integers(0, 2**16))
 def test_the_order_of_the_corpora_changes_no_pair(source_order, target_order, seed):
     x, y = torch.from_numpy(vectors(8, seed)), torch.from_numpy(vectors(7, seed + 1))

@@ -23,7 +23,7 @@ def brute_force(queries: torch.Tensor, candidates: torch.Tensor, k: int) -> list
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 15), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**16))
 def test_equals_brute_force_whatever_the_block(query_count, candidate_count, k, block, seed):
     queries, candidates = unit_rows(query_count, seed), unit_rows(candidate_count, seed + 1)
@@ -47,7 +47,7 @@ def test_many_equal_candidates_fall_to_the_first():
     assert found.indices.tolist() == [[0, 1, 2, 3]] * 7
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations(range(9)), st.permutations(range(6)), st.integers(0, 2**16))
 def test_order_of_queries_and_candidates_changes_nothing(candidate_order, query_order, seed):
     queries, candidates = unit_rows(6, seed), unit_rows(9, seed + 1)

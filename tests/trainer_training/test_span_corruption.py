@@ -12,9 +12,7 @@ from xstilts_trainer.data.features import encode_texts
 from xstilts_trainer.data.text_pieces import TextPieces
 from xstilts_trainer.training.span_corruption import SpanCorruption, noise_mask
 
-FIXTURES = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
-)
+FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 TEXT = st.lists(st.integers(0, 59).map("w{}".format), min_size=1, max_size=120).map(" ".join)
 
 
@@ -48,7 +46,6 @@ def test_inputs_and_answers_together_are_the_text(pieces, texts, number):
         assert used == list(pieces.sentinels[: len(used)])
 
 
-@settings(deadline=None)
 @given(st.integers(2, 600), st.integers(0, 50))
 def test_density_and_spans_are_t5s(length, seed):
     mask = noise_mask(length, 0.15, seed)
