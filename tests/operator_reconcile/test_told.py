@@ -19,6 +19,16 @@ def world():
     return World()
 
 
+def until_its_report(world):
+    """Run an experiment until its stages are done and its report is under way."""
+    under_way(world)
+    for _ in range(3):
+        for job in world.running():
+            world.finish(job)
+        world.settle()
+        world.start_pods()
+
+
 def test_what_is_accepted_is_frozen_first_and_says_what_comes_next(world):
     world.submit()
     kept, told, _ = world.reconcile(Resource.EXPERIMENT, "grid").actions
@@ -46,12 +56,7 @@ def test_a_small_experiment_is_told_of_in_three_writes(world):
 
 
 def test_a_report_that_takes_its_time_is_told_of(world):
-    under_way(world)
-    for _ in range(3):
-        for job in world.running():
-            world.finish(job)
-        world.settle()
-        world.start_pods()
+    until_its_report(world)
     assert set(world.states().values()) == {"Succeeded"}
     assert world.status()["counts"]["succeeded"] < 7
     world.tick(TOLD_AFTER_SECONDS - 1)
@@ -63,12 +68,7 @@ def test_a_report_that_takes_its_time_is_told_of(world):
 
 
 def test_an_edit_is_told_although_the_report_is_under_way(world):
-    under_way(world)
-    for _ in range(3):
-        for job in world.running():
-            world.finish(job)
-        world.settle()
-        world.start_pods()
+    until_its_report(world)
     assert "report" not in world.status()
     world.edit(parallelism=1)
     world.settle()
