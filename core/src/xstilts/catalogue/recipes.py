@@ -20,9 +20,8 @@ from typing import Any, Literal
 from xstilts.stage import Family, Form, Hyperparameters
 from xstilts.task import Task, TaskType
 
-RECIPE_VERSION = (
-    2  # the newest; raise it when a recipe or the meaning of a field changes, and say below whose
-)
+# The newest. Raise it when a recipe or the meaning of a field changes, and say in `recipe_version` whose.
+RECIPE_VERSION = 2
 
 Phase = Literal["intermediate", "target"]
 

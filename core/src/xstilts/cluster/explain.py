@@ -12,12 +12,13 @@ from xstilts.standing import ExperimentStanding, Explanation, StageStanding, Sta
 
 UNSEEN_SECONDS: Final = 15  # an operator that works has looked at an experiment by then
 
+_REFUSED: Final = "tell who looks after the namespace's quotas and policies, or after the operator"
 _REMEDIES: Final = {
     "InvalidSpec": "mend the field in the file, then: xstilts submit FILE --edit",
     "StoreUnknown": "name a store of that list in spec.store.name, then: xstilts submit FILE --edit",
     "StoreNotShareable": "tell who looks after the operator, or name another store: xstilts submit FILE --edit",
     "StoreUnavailable": "tell who looks after the operator; `kubectl get pvc` shows the namespace's claims",
-    "Refused": "tell who looks after the namespace's quotas and policies, or after the operator",
+    "Refused": _REFUSED,
     "Suspended": "xstilts resume {name}",
     "BudgetSpent": "raise spec.budget.gpuHours in the file, then: xstilts submit FILE --edit",
     "DeadlineExceeded": "raise spec.activeDeadlineSeconds in the file, then: xstilts submit FILE --edit",
@@ -31,7 +32,7 @@ _STAGE_REMEDIES: Final = {
     "ImagePullBackOff": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "ErrImagePull": "the operator's settings must name an image that the nodes can pull: tell who looks after it",
     "CreateContainerConfigError": "a Secret or volume claim of the store is missing: tell who looks after the operator",
-    "Refused": "tell who looks after the namespace's quotas and policies, or after the operator",
+    "Refused": _REFUSED,
     "PodsMissing": "nothing, if a quota is used up by others; else tell who looks after the namespace",
     "BackingOff": "nothing: it is tried again by itself; if it fails again for the same reason, mend that",
     "Resuming": "nothing: it is continued from its checkpoint by itself",

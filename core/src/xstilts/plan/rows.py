@@ -48,9 +48,8 @@ def rows_of(stages: Iterable[Stage]) -> list[Rows]:
     return sorted({rows for stage in stages for rows in _rows(stage)}, key=str)
 
 
-Files = Callable[
-    [InputRef], Collection[str] | None
-]  # the paths of an input's files; None where it is not there
+# The paths of an input's files; None where it is not there.
+Files = Callable[[InputRef], Collection[str] | None]
 
 
 def check_files(stages: Iterable[Stage], files: Files, *, all_there: bool = True) -> None:

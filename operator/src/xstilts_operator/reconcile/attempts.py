@@ -106,8 +106,7 @@ def gpu_seconds(
     if attempt.gpus == 0:
         return 0
     works = [*(pod.work for pod in pods), *gone]
-    had_pods = job is not None and (job.over or job.made > 0) and not job.suspended
-    if not works and had_pods and job is not None and job.started is not None:
+    if not works and job is not None and job.had_pods and job.started is not None:
         works = [Work(job.started, job.ended)]
     if not works:
         return 0

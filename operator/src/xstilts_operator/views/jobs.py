@@ -88,6 +88,11 @@ class JobView:
         return self.complete or self.failed
 
     @property
+    def had_pods(self) -> bool:
+        """Whether any pod of it can have worked since it began last; of one that is suspended none has."""
+        return (self.over or self.made > 0) and not self.suspended
+
+    @property
     def may_drop(self) -> bool:
         """Whether it is a report that has not ended: it may drop weights at any moment."""
         return self.kind == Kind.REPORT and not self.over
