@@ -98,6 +98,26 @@ def test_a_name_that_is_nowhere_says_which_are_there(invoke, tmp_path):
     )
 
 
+def test_a_name_that_is_nowhere_says_why_a_cluster_was_asked(invoke, tmp_path, monkeypatch):
+    write_run(tmp_path)
+    gone = "{name: c, cluster: {server: 'http://127.0.0.1:9'}}"
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        f"apiVersion: v1\nkind: Config\nclusters: [{gone}]\ncurrent-context: old\n"
+        "contexts: [{name: old, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    done = invoke("explain", "mode")
+    ours, theirs = done.stderr.splitlines()
+    assert ours.endswith(
+        "results has no record of it (there: made), and the cluster has not given it either:"
+    )
+    assert theirs.startswith("error: cluster old: must answer at http://127.0.0.1:9, does not: ")
+    assert done.exit_code == 1  # worth another try
+    assert invoke("explain", "made").exit_code == 0
+
+
 def test_init_writes_only_what_other_commands_know_for_a_file(invoke, tmp_path):
     done = invoke("init", "first")
     assert (done.exit_code, done.stderr) == (64, "error: first: must end with .yaml or .yml\n")

@@ -96,21 +96,28 @@ class Where:
         chosen = self.chosen
         if chosen is False or (chosen is None and self.local.has(name, self.namespace)):
             return name, self.local
+        namespace = experiment.metadata.namespace if experiment else None
+        if chosen:
+            return name, self.on_cluster(namespace)
         try:
-            return name, self.on_cluster(experiment.metadata.namespace if experiment else None)
-        except UserError as error:
-            if chosen:
-                raise
-            known = ", ".join(self.local.names()) or "none"
-            within = f" in namespace {self.namespace}" if self.namespace else ""
-            cluster = "the kubeconfig is wrong" if names_cluster() else "no cluster is configured"
-            problem = (
-                f"must have been run on this machine or be on a cluster; {self.results} has no record of it{within} "
-                f"(there: {known}), and {cluster}"
-            )
-            raise UserError(
-                Problem(f"experiment {name}", problem), *(error.problems if names_cluster() else ())
-            ) from None
+            place = self.on_cluster(namespace)
+            place.get(name)
+        except (
+            UserError
+        ) as error:  # which may be of a cluster that nobody has thought of: say why it was asked
+            causes = error.problems if names_cluster() else ()
+            raise type(error)(self._not_here(name, asked=bool(causes)), *causes) from None
+        return name, place
+
+    def _not_here(self, name: str, *, asked: bool) -> Problem:
+        known = ", ".join(self.local.names()) or "none"
+        within = f" in namespace {self.namespace}" if self.namespace else ""
+        cluster = "the cluster has not given it either:" if asked else "no cluster is configured"
+        return Problem(
+            f"experiment {name}",
+            f"must have been run on this machine or be on a cluster; {self.results} has no record of it{within} "
+            f"(there: {known}), and {cluster}",
+        )
 
 
 def file_experiment(target: str) -> Experiment | None:
