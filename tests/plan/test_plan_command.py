@@ -46,6 +46,16 @@ def test_preparations_that_differ_in_the_language_are_counted_as_languages(repos
     assert corpus.endswith("  x 15 languages")
 
 
+def test_the_rates_of_a_sweep_share_a_line(repository, tmp_path):
+    file = repository / "examples" / "mt5-size-xnli.yaml"
+    shown = (
+        CliRunner().invoke(app, ["plan", str(file), "--store", str(tmp_path / "store")]).output.splitlines()
+    )
+    assert "  mt5-base  squad  lr 0.0005, 0.001, 0.002  x 5 seeds" in shown
+    assert "  mt5-base  none -> xnli  lr 0.0005, 0.001, 0.002  x 5 seeds" in shown
+    assert "  mt5-base  none -> tatoeba" in shown  # of no seed: nothing is trained
+
+
 def test_the_json_holds_every_stage_and_its_cells(show, make):
     shown = json.loads(show("-o", "json"))
     planned = plan(make())

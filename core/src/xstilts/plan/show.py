@@ -44,7 +44,7 @@ def to_json(plan: Plan, cached: Collection[str] = ()) -> dict[str, Any]:
 
 
 def to_text(plan: Plan, cached: Collection[str] = ()) -> str:
-    """A plan as lines of text: a summary, then the stages by kind, one line for those that differ in the seed alone."""
+    """A plan as lines of text: a summary, then the stages by kind, one line for those that differ in rate and seed alone."""
     lines = [_title(plan), "", *_summary(plan, cached)]
     for group in _GROUPS:
         members = [planned for planned in plan.stages if planned.group == group]
@@ -123,11 +123,14 @@ def _summary(plan: Plan, cached: Collection[str]) -> list[str]:
 
 
 def _members(members: Sequence[PlannedStage], cached: Collection[str]) -> list[str]:
-    """One line for the stages that differ in nothing but the seed; for preparations, in nothing but the language."""
-    alike: dict[str, list[PlannedStage]] = {}
+    """One line for the stages that differ in rate and seed alone; for preparations, in nothing but the language."""
+    alike: dict[tuple[str, str], list[PlannedStage]] = {}
     for planned in members:
-        alike.setdefault(_describe(planned), []).append(planned)
-    return [f"  {description}{_many(group)}{_state(group, cached)}" for description, group in alike.items()]
+        alike.setdefault((_describe(planned), _lora(planned)), []).append(planned)
+    return [
+        f"  {description}{_rates(group)}{lora}{_many(group)}{_state(group, cached)}"
+        for (description, lora), group in alike.items()
+    ]
 
 
 def _describe(planned: PlannedStage) -> str:
@@ -139,14 +142,20 @@ def _describe(planned: PlannedStage) -> str:
     intermediates = _names(cell.intermediate for cell in planned.labels)
     targets = _names(cell.target for cell in planned.labels)
     if planned.group == "train intermediate":
-        described = f"{models}  {intermediates}"
-    else:
-        described = f"{models}  {intermediates} -> {targets}"
-    if planned.stage.kind is Kind.TRAIN:
-        described += f"  lr {spec['hyperparameters']['learningRate']}"
-        if "lora" in spec:
-            described += f"  lora {spec['lora']['rank']}"
-    return described
+        return f"{models}  {intermediates}"
+    return f"{models}  {intermediates} -> {targets}"
+
+
+def _lora(planned: PlannedStage) -> str:
+    spec = planned.stage.spec
+    return f"  lora {spec['lora']['rank']}" if "lora" in spec else ""
+
+
+def _rates(group: Sequence[PlannedStage]) -> str:
+    if group[0].stage.kind is not Kind.TRAIN:
+        return ""
+    rates = {planned.stage.spec["hyperparameters"]["learningRate"] for planned in group}
+    return f"  lr {', '.join(sorted(rates, key=float))}"
 
 
 def _files(spec: dict[str, Any]) -> str:
@@ -159,8 +168,10 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _many(group: Sequence[PlannedStage]) -> str:
-    differ = "languages" if group[0].stage.kind is Kind.PREPARE else "seeds"
-    return f"  x {len(group)} {differ}" if len(group) > 1 else ""
+    if group[0].stage.kind is Kind.PREPARE:
+        return f"  x {len(group)} languages" if len(group) > 1 else ""
+    seeds = len({cell.seed for planned in group for cell in planned.labels})
+    return f"  x {seeds} seeds" if min(seeds, len(group)) > 1 else ""
 
 
 def _state(group: Sequence[PlannedStage], cached: Collection[str]) -> str:
