@@ -144,7 +144,11 @@ def test_a_signal_stops_the_running_stages_and_starts_no_other(number: signal.Si
         asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), number)
         return await executor.run(DIAMOND, {stage.key: State.WAITING for stage in DIAMOND})
 
-    run = asyncio.run(interrupted())
+    before = signal.signal(number, signal.SIG_DFL)  # else it stays ignored where these tests run under nohup
+    try:
+        run = asyncio.run(interrupted())
+    finally:
+        signal.signal(number, before)
     assert run.interrupted
     assert run.states["a"] is run.states["e"] is State.INTERRUPTED
     assert run.states["b"] is State.WAITING
