@@ -169,12 +169,17 @@ def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Con
         one = _Contrast(target, intermediate, measure, model, reference, weights)
         lacks = _lacks(measured, one)
         if not weights and not lacks:
-            lacks = (
-                "the target is not scored in a language other than English"
-                if not set(languages) - {ENGLISH}
-                else "the target is not scored in English"
-            )
+            lacks = _lacks_languages(languages)
         yield replace(one, lacks=lacks)
+
+
+def _lacks_languages(languages: Sequence[str]) -> str:
+    """Why a target that is scored does not have a measure."""
+    if not languages:
+        return "the target's evaluations have no language in common"
+    if not set(languages) - {ENGLISH}:
+        return "the target is not scored in a language other than English"
+    return "the target is not scored in English"
 
 
 def _lacks(measured: Measured, one: _Contrast) -> str:
