@@ -124,7 +124,7 @@ def test_many_contrasts_are_counted():
     sentences, _ = said(*rows)
     assert "differs between large and base (Δ large - Δ base), with a corrected p below 0.05" in sentences
     assert (
-        "after 2 of 4 intermediates: a +1.00 (+0.00 to +2.00; large +0.75, base -0.25); "
+        "after 2 of 4 intermediates: a +1.00 (0.00 to +2.00; large +0.75, base -0.25); "
         "c +2.00 (+1.00 to +3.00; large +1.75, base -0.25)." in sentences
     )
     none = [replace(one, adjusted=0.5) for one in rows]

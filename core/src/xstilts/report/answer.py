@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from xstilts.results import Results
 from xstilts.results.collapse import collapse_notes, collapsed
-from xstilts.results.primary import LEVEL, Cells, PrimaryRow, unanswered
+from xstilts.results.main import LEVEL
+from xstilts.results.primary import Cells, PrimaryRow, unanswered
 from xstilts.results.primary_table import contrast
 from xstilts.results.table import OF_E5
-from xstilts.results.words import cell_relation, edge_words, p_value, plural, span
+from xstilts.results.words import cell_relation, edge_words, p_value, plural, signed, span
 from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
 from xstilts.stage import Family
@@ -100,7 +101,7 @@ def _changed(row: PrimaryRow) -> str:
     )
     return (
         f"after {row.intermediate} {measure} {moves}: the difference, {contrast(row)}, is "
-        f"{row.points.estimate:+z.2f} points"
+        f"{signed(row.points.estimate, 2)} points"
     )
 
 
@@ -127,8 +128,8 @@ def _short(row: PrimaryRow) -> str:
     parts = [span(row.points.low, row.points.high, 2)] if row.points.known else []
     if row.reference is not None:
         of_each = zip((row.model, row.reference), row.deltas, strict=True)
-        parts.append(", ".join(f"{model} {delta:+z.2f}" for model, delta in of_each))
-    return f"{row.points.estimate:+z.2f}" + (f" ({'; '.join(parts)})" if parts else "")
+        parts.append(", ".join(f"{model} {signed(delta, 2)}" for model, delta in of_each))
+    return f"{signed(row.points.estimate, 2)}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
 def _tested(rows: Sequence[PrimaryRow]) -> list[PrimaryRow]:

@@ -252,7 +252,7 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
             ),
             Column(
                 "worst of none",
-                lambda row: named(row.worst, "{:.1f}"),
+                lambda row: named(row.worst, plain),
                 "the language that is worst for none",
             ),
             Column(
@@ -272,7 +272,9 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
                 "languages with a delta above 0",
             ),
             Column(
-                "worst delta", lambda row: named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
+                "worst delta",
+                lambda row: named(row.worst_delta, signed),
+                "the language with the lowest delta",
             ),
             Column("collapsed", lambda row: str(row.collapsed or ""), COLLAPSED_MEANING),
             Column(

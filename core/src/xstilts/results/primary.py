@@ -22,6 +22,7 @@ from itertools import product
 from typing import Final
 
 from xstilts.catalogue import ENGLISH
+from xstilts.results.main import LEVEL
 from xstilts.results.measured import Measured
 from xstilts.results.rows import Evaluation, Results
 from xstilts.spec import Analysis
@@ -42,7 +43,6 @@ from xstilts.statistics import (
     transfer_gap,
 )
 
-LEVEL: Final = 0.05  # of the corrected p-value, below which a contrast is found
 CORRECTIONS: Final[Mapping[str, Callable[[Sequence[float]], list[float]]]] = {
     "Holm": holm,
     "BH": benjamini_hochberg,

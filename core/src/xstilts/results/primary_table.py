@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from xstilts.results.collapse import collapse_notes
+from xstilts.results.main import LEVEL
 from xstilts.results.measured import Measured
-from xstilts.results.primary import LEVEL, Cells, PrimaryRow, Unanswered, missing_answers, unanswered
+from xstilts.results.primary import Cells, PrimaryRow, Unanswered, missing_answers, unanswered
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
 from xstilts.results.words import (

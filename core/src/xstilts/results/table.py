@@ -11,7 +11,15 @@ from xstilts.catalogue import CATALOGUE
 from xstilts.results.collapse import COLLAPSED_MEANING, collapse_notes, collapsed
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.rows import Results
-from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, partial_words, relation_words
+from xstilts.results.words import (
+    ABSENT,
+    RELATION_MEANING,
+    edge_words,
+    end,
+    partial_words,
+    relation_words,
+    signed,
+)
 from xstilts.stage import Family
 
 OF_E5 = (
@@ -51,21 +59,23 @@ class Table:
 
 def number(estimate: Estimate | None, *, ci: bool = False) -> str:
     """A score: one decimal, with the spread over seeds where there is one, or with its interval."""
-    return _text(estimate, "", ci=ci)
+    return _text(estimate, "{:z.1f}".format, "{:z.1f}".format, ci=ci)
 
 
 def difference(estimate: Estimate | None, *, ci: bool = False) -> str:
     """A difference: with its sign."""
-    return _text(estimate, "+", ci=ci)
+    return _text(estimate, signed, end, ci=ci)
 
 
-def _text(estimate: Estimate | None, sign: str, *, ci: bool) -> str:
+def _text(
+    estimate: Estimate | None, middle: Callable[[float], str], limit: Callable[[float], str], *, ci: bool
+) -> str:
     if estimate is None:
         return ABSENT
-    mean = f"{estimate.mean:{sign}z.1f}"
+    mean = middle(estimate.mean)
     interval = estimate.interval if ci else None
     if interval is not None:
-        return f"{mean} [{interval[0]:{sign}z.1f}, {interval[1]:{sign}z.1f}]"
+        return f"{mean} [{limit(interval[0])}, {limit(interval[1])}]"
     return mean if estimate.spread is None else f"{mean} ±{estimate.spread:.1f}"
 
 
