@@ -220,6 +220,11 @@ def score_delta(
     return measured.delta(model, intermediate, target, mean_of(measured.languages(target)), POINTS, seeds)
 
 
+def helps(delta: float) -> bool:
+    """Whether a mean delta is above 0: a tie is no gain, whatever the order of its sums leaves of it."""
+    return round(delta, 9) > 0
+
+
 def common_seeds(measured: Measured, model: str, names: Sequence[str], target: str) -> tuple[Seed, ...]:
     """The seeds in which all of some intermediates have a delta."""
     first, *others = (measured.paired_seeds(model, name, target) for name in names)
