@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from xstilts.report.figures import Mark, Panel, Row, draw, legend, limits_of, shades
+from xstilts.report.figures import LETTER, Mark, Panel, Row, draw, legend, limits_of, shades, shape
 
 ROWS = (
     Row("German de", (Mark(0, 1.0, -1.0, 3.0), Mark(1, -2.0, -2.5, -1.5)), flagged=True),
@@ -73,3 +73,18 @@ def test_shades_are_the_sign_and_the_size():
 def test_a_legend_names_its_series():
     assert "<b>" not in legend(["<b>", "large"])
     assert legend(["base", "large"]).count("<li>") == 2
+
+
+@pytest.mark.parametrize("name", ["en", "commonsense-qa", "all-nine-multilingual-mlm", "m" * 63])
+def test_labels_have_room_and_names_that_are_longer_keep_their_ends(name):
+    svg = drawn(rows=(Row(name, (Mark(0, 1.0),), flagged=True),))
+    [label] = [text for text in svg.iter("text") if text.get("text-anchor") == "end"]
+    assert len(label.text) * LETTER <= float(label.get("x"))
+    assert label.text == f"{name} †" or (label.text[:9], label.text[-4:]) == (name[:9], f"{name[-2:]} †")
+    assert min(float(line.get("x1")) for line in svg.iter("line")) >= float(label.get("x"))
+
+
+def test_sixteen_series_are_told_apart():
+    marks = [ET.fromstring(shape(series, 10, 10)) for series in range(16)]  # noqa: S314 - made here
+    kinds = {(mark.get("class"), mark.tag, len(mark.get("points", "").split())) for mark in marks}
+    assert len(kinds) == 16

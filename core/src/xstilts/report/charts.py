@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.languages import language_name
-from xstilts.report.figures import Drawing, Mark, Panel, Row, draw, legend, limits_of, shades
+from xstilts.report.figures import Drawing, Mark, Panel, Row, draw, label_width, legend, limits_of, shades
 from xstilts.results import Combination, Results, combinations
 from xstilts.results.measured import Measured
 from xstilts.results.robustness import LanguageDelta
@@ -242,11 +242,11 @@ def seed_spread(measured: Measured) -> list[Chart]:
 def _chart(
     title: str, panels: Sequence[Panel], series: tuple[str, ...], names: Sequence[str], prefix: str, note: str
 ) -> Chart:
-    """Panels on one axis."""
+    """Panels on one axis, with labels of one width."""
     rows = [row for panel in panels for row in panel.rows]
     limits = panels[0].limits or limits_of(rows, zero=panels[0].zero)
     figures = tuple(
-        (name, draw(replace(panel, limits=limits), f"{prefix}-{number}"))
+        (name, draw(replace(panel, limits=limits, labels=label_width(rows)), f"{prefix}-{number}"))
         for number, (name, panel) in enumerate(zip(names, panels, strict=True))
     )
     return Chart(title, series, figures, note)
