@@ -122,7 +122,7 @@ def test_results_without_none_have_a_report_too():
     made = results(intermediates=("all-eight",))
     made = replace(made, rows=tuple(row for row in made.rows if row.intermediate != "none"))
     found = contents(made, Analysis())
-    assert "no none to compare with" in found.answer.sentences[0]
+    assert "no none to compare with" in found.answer.headlines[0]
     assert not found.heatmaps
     assert not found.forests
     assert found.bars

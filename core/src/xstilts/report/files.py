@@ -116,11 +116,14 @@ def report_files(
 
 
 def _answer(made: Contents) -> str:
-    """The sentences that the page begins with, and how far they reach, as Markdown."""
-    limits = "".join(f"- {limit}\n" for limit in made.answer.limits)
-    return (
-        "\n\n".join(made.answer.sentences) + "\n" + (f"\nHow far it reaches:\n\n{limits}" if limits else "")
+    """The sentences that the page begins with, as Markdown."""
+    listed = {"Contrast by contrast": made.answer.findings, "Limits": made.answer.limits}
+    lists = (
+        f"\n{heading}:\n\n" + "".join(f"- {line}\n" for line in lines)
+        for heading, lines in listed.items()
+        if lines
     )
+    return "\n\n".join(made.answer.headlines) + "\n" + "".join(lists)
 
 
 def _primary(made: Contents) -> list[dict[str, Value]]:

@@ -188,8 +188,8 @@ def _luck(rows: Sequence[Comparison] | Sequence[BestOf]) -> Iterator[str]:
     """What a choice among single runs means, where there is one."""
     if any(OF_ONE_RUN.intersection(row.selection) for row in rows):
         yield (
-            "Chosen on something of the same run, there being no other seed: that is the best run. What luck its training had "
-            "counts as an effect of its intermediate, which is shown too high by that."
+            "With one seed, the best is the best run, chosen on its own English dev set or on half of its items. The luck of "
+            "its training counts as an effect of its intermediate, so the effect is shown too high."
         )
 
 

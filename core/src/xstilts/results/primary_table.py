@@ -29,6 +29,8 @@ TITLES = {
     "worstLanguage": "worst language of none",
 }
 
+REASONS = 3  # so many are given why contrasts are not there
+
 
 def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> Table:
     """The contrasts, as `summary_table` shows the scores; what was asked for and has none stands at its end."""
@@ -124,6 +126,15 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
     )
 
 
+def unanswered_words(asked: Sequence[Unanswered]) -> str:
+    """How many contrasts are not there, and why."""
+    reasons = list(dict.fromkeys(f"{one.target}: {one.reason}" for one in asked))
+    more = "; …" if len(reasons) > REASONS else ""
+    return (
+        f"Asked for and not there: {plural(len(asked), 'contrast')} ({'; '.join(reasons[:REASONS])}{more})."
+    )
+
+
 def covered(of: Interval) -> str:
     """What an interval covers, in words: seeds, items, both or nothing."""
     parts = [("seeds", of.covers_seeds), ("items", of.covers_items)]
@@ -157,7 +168,7 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
     if any(not row.points.known for row in rows):
         yield "No interval: fewer than three seeds, and nothing known of single items."
     if asked:
-        yield f"Asked for and not there: {plural(len(asked), 'contrast')} ({asked[0].intermediate}: {asked[0].reason})."
+        yield unanswered_words(asked)
     measured = Measured(results)
     yield from collapse_notes(measured.collapsed)
     for target in {row.target: None for row in rows}:

@@ -23,9 +23,9 @@ from xstilts.results.words import (
 from xstilts.stage import Family
 
 OF_E5 = (
-    "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
-    "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
-    "speaks for or against results of other pretrained models."
+    "E5 models were trained on translation pairs and on NLI, question answering and paraphrase data. So their none is "
+    "no masked-language-model baseline, and retrieval starts near its ceiling. Nothing here speaks for or against "
+    "results of other pretrained models."
 )
 INTERVALS = (
     "[low, high] is Student's 95 % interval over seeds, where there are three or more, else ± is as without --ci; the choice "

@@ -47,8 +47,8 @@ def edge_words(results: Results) -> str:
     models = ", ".join(dict.fromkeys(one.model for one in at_edge))
     return (
         f"{len(at_edge)} of {plural(len(results.rates), 'learning rate')} that sweeps chose "
-        f"{'is' if len(at_edge) == 1 else 'are'} the smallest or the largest that was tried ({models}): a better one may "
-        "lie beyond, so the grid was too narrow there."
+        f"{'is' if len(at_edge) == 1 else 'are'} the smallest or the largest that was tried ({models}). A better one may "
+        "lie beyond: the grid was too narrow there."
     )
 
 
