@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from dataclasses import replace
@@ -192,6 +193,18 @@ def test_the_file_of_the_primary_answer_has_all_that_its_table_shows(make_files)
         io.BytesIO(make_files(results())["primary.parquet"])
     ).to_pylist()
     assert (of_one_model["seeds"], of_one_model["reference_seeds"]) == (1, None)
+
+
+def test_every_table_is_parquet_with_the_cells_of_its_csv(make_files):
+    """But for that of rates, whose file has every rate that was tried, typed."""
+    files = make_files(results_with_every_part())
+    names = {name.removesuffix(".csv") for name in files if name.endswith(".csv")} - {"results", "rates"}
+    assert {"summary", "primary-all", "means", "comparisons", "best-of", "published"} <= names
+    for name in names:
+        found = pyarrow.parquet.read_table(io.BytesIO(files[f"{name}.parquet"]))
+        head, *rows = csv.reader(io.StringIO(files[f"{name}.csv"]))
+        assert found.column_names == head
+        assert [list(row.values()) for row in found.to_pylist()] == rows
 
 
 def test_chosen_rates_have_a_table_and_files_of_their_own(make_files):
