@@ -216,6 +216,18 @@ def test_flagged_cells_are_named_with_what_is_left_without_them():
     assert "Without these cells, as with them, no contrast has three seeds to be tested over." in limits
 
 
+@pytest.mark.parametrize(
+    ("log_odds", "matters"), [((0.1, 0.3), False), ((-0.1, 0.3), True), ((-0.3, -0.1), True)]
+)
+def test_a_contrast_that_depends_on_the_scale_is_named(log_odds, matters):
+    low, high = log_odds
+    one = row()
+    one = replace(one, log_odds=replace(one.points, estimate=(low + high) / 2, low=low, high=high))
+    said_so = "The scale matters in 1 contrast: " in said(one)[2]
+    assert said_so is matters
+    assert ("(mnli on xnli, mean zero-shot)" in said(one)[2]) is matters
+
+
 def test_what_was_asked_for_and_is_not_there_is_named():
     assert "Asked for and not there: 2 contrasts (xnli: large / none has no scores)." in said(row())[2]
 

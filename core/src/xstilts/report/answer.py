@@ -20,6 +20,7 @@ from xstilts.results.words import cell_relation, edge_words, p_value, plural, si
 from xstilts.spec import Analysis
 from xstilts.spec.fields import BASELINE
 from xstilts.stage import Family
+from xstilts.statistics import Interval
 
 NAMED = 3  # so many contrasts are told one by one
 
@@ -230,6 +231,7 @@ def _limits(
             f"Small differences can be missed. A true difference must be {sizes} points or larger{which} to be found four "
             "times in five (if it is the only one)."
         )
+    yield from _of_scale(whole)
     yield from _without_flagged(rows, whole, results)
     yield from collapse_notes(collapsed(results))
     if edge := edge_words(results):
@@ -240,6 +242,25 @@ def _limits(
     models = f"model{'' if len(results.models) == 1 else 's'} {', '.join(results.models)}"
     yield f"The answer is for {targets} and the {models}, and for no other task or model."
     yield from (MEANINGS[one] for one in dict.fromkeys(row.measure for row in whole) if one in MEANINGS)
+
+
+def _of_scale(rows: Sequence[PrimaryRow]) -> Iterator[str]:
+    """Which contrasts are told from 0, or are on a side of it, on one scale alone."""
+    other = [row for row in rows if row.log_odds and _side(row.points) != _side(row.log_odds)]
+    if other:
+        named = "; ".join(
+            f"{row.intermediate} on {row.target}, {TITLES[row.measure]}" for row in other[:NAMED]
+        )
+        more = "; …" if len(other) > NAMED else ""
+        yield (
+            f"The scale matters in {plural(len(other), 'contrast')}: the interval in points and that in log-odds do not lie "
+            f"on the same side of 0 ({named}{more})."
+        )
+
+
+def _side(of: Interval) -> int:
+    """Above 0, below it, or over it."""
+    return (of.low > 0) - (of.high < 0)
 
 
 def _without_flagged(
