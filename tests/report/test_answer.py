@@ -78,7 +78,8 @@ def test_of_several_contrasts_it_begins_with_those_that_were_found():
     headline, findings, limits = said(row(), squad)
     assert headline == (
         "A difference between large and base in the effect of intermediate training was found in 1 of 2 contrasts: "
-        "mnli on xnli, mean zero-shot: +1.50 points (95 % interval +0.50 to +2.50). Differences are large minus base."
+        "+1.50 points in the mean zero-shot score on xnli after mnli (95 % interval +0.50 to +2.50). "
+        "Differences are large minus base."
     )
     assert findings.count("The difference (large minus base) is") == 2
     assert "corrected over all that is asked of a target (Holm), is below 0.05" in limits
@@ -87,7 +88,7 @@ def test_of_several_contrasts_it_begins_with_those_that_were_found():
     none, _, _ = said(squad, wide)
     assert none == (
         "No difference between large and base in the effect of intermediate training was found in 2 contrasts; the largest "
-        "is mnli on xnli, mean zero-shot: +1.50 points (95 % interval -1.50 to +4.50). 0 is not ruled out. "
+        "is +1.50 points in the mean zero-shot score on xnli after mnli (95 % interval -1.50 to +4.50). 0 is not ruled out. "
         "Differences are large minus base."
     )
 
@@ -96,7 +97,8 @@ def test_one_model_is_asked_for_an_effect():
     alone = [row(intermediate=name, reference=None, deltas=(1.5,), seeds=(5,)) for name in ("a", "b")]
     headline, _, _ = said(*alone)
     assert headline.startswith(
-        "An effect of intermediate training on large was found in 2 of 2 contrasts: a on xnli"
+        "An effect of intermediate training on large was found in 2 of 2 contrasts: +1.50 points in the mean "
+        "zero-shot score on xnli after a ("
     )
     assert "minus" not in headline
 
@@ -168,19 +170,25 @@ def test_many_contrasts_are_counted():
         for name, value, p in [("a", 1.0, 0.01), ("b", -3.0, 0.2), ("c", 2.0, 0.03), ("d", 0.1, 0.9)]
     ]
     headline, findings, _ = said(*rows)
-    assert "was found in 2 of 4 contrasts: a on xnli" in headline
+    assert (
+        "was found in 2 of 4 contrasts: +1.00 points in the mean zero-shot score on xnli after a ("
+        in headline
+    )
     assert findings == (
         "On xnli, for the mean zero-shot score, a difference between large and base was found after 2 of 4 intermediates: "
         "a +1.00 (0.00 to +2.00; large +0.75, base -0.25); c +2.00 (+1.00 to +3.00; large +1.75, base -0.25)."
     )
     none, findings, _ = said(*(replace(one, adjusted=0.5) for one in rows))
     assert none.startswith("No difference between large and base")
-    assert "was found in 4 contrasts; the largest is b on xnli, mean zero-shot: -3.00 points" in none
+    assert (
+        "was found in 4 contrasts; the largest is -3.00 points in the mean zero-shot score on xnli after b ("
+        in none
+    )
     assert (
         "after 4 intermediates; the largest is b -3.00 (-4.00 to -2.00; large -3.25, base -0.25)" in findings
     )
     many, _, _ = said(*(replace(one, adjusted=0.01) for one in rows))
-    assert "was found in 4 of 4 contrasts; the largest is b on xnli" in many
+    assert "was found in 4 of 4 contrasts; the largest is -3.00 points in" in many
 
 
 def test_what_is_not_tested_over_trainings_is_not_counted_as_not_found():
@@ -192,10 +200,10 @@ def test_what_is_not_tested_over_trainings_is_not_counted_as_not_found():
     assert "found" not in headline + findings + limits
     more = [*rows, row(intermediate="e"), row(intermediate="f", adjusted=0.5)]
     headline, findings, _ = said(*more)
-    assert "was found in 1 of 2 contrasts with three seeds or more: e on xnli" in headline
+    assert "was found in 1 of 2 contrasts with three seeds or more: +1.50 points in" in headline
     assert "after 1 of 2 intermediates with three seeds or more: e +1.50" in findings
     headline, findings, _ = said(*rows, more[-1])
-    assert "was found in 1 contrast with three seeds or more; the largest is f" in headline
+    assert "was found in 1 contrast with three seeds or more; the largest is +1.50 points in" in headline
     assert "after 1 intermediate with three seeds or more; the largest is f" in findings
 
 

@@ -98,7 +98,8 @@ def _headline(rows: Sequence[PrimaryRow]) -> str:
 
 def _told(row: PrimaryRow) -> str:
     reach = f" (95 % interval {span(row.points.low, row.points.high, 2)})" if row.points.known else ""
-    return f"{row.intermediate} on {row.target}, {TITLES[row.measure]}: {signed(row.points.estimate, 2)} points{reach}"
+    points = f"{signed(row.points.estimate, 2)} points"
+    return f"{points} in {MEASURES[row.measure]} on {row.target} after {row.intermediate}{reach}"
 
 
 def _measures(rows: Sequence[PrimaryRow]) -> list[list[PrimaryRow]]:
