@@ -82,7 +82,7 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
                 "split", lambda row: row.split.value, "which part of the targets is scored", numeric=False
             ),
             Column(
-                "mean delta", lambda row: signed(row.mean.estimate), "score less that of none, over targets"
+                "mean delta", lambda row: signed(row.mean.estimate), "score minus that of none, over targets"
             ),
             Column("95 % interval", lambda row: ends(row.mean), "seeds, and items where they are known"),
             Column("covers", lambda row: covers(row.mean), "what the interval covers", numeric=False),
@@ -155,7 +155,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
         (
             Column("model", lambda row: row.model, "the pretrained model", numeric=False),
             Column("intermediate", lambda row: row.intermediate, "what is compared", numeric=False),
-            Column("less", lambda row: row.against, "what it is compared with", numeric=False),
+            Column("compared with", lambda row: row.against, "whose score is taken off", numeric=False),
             Column("difference", lambda row: signed(row.difference.estimate), "of scores, mean over targets"),
             Column(
                 "95 % interval", lambda row: ends(row.difference), "seeds, and items where they are known"
@@ -312,7 +312,7 @@ def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
                 numeric=False,
             ),
             Column("languages", _languages, "those of the group, without English", numeric=False),
-            Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, less that of none"),
+            Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, minus that of none"),
             Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
             Column(
@@ -344,7 +344,7 @@ def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
                 "the language that is scored",
                 numeric=False,
             ),
-            Column("delta", lambda row: signed(row.delta.estimate), "score less that of none"),
+            Column("delta", lambda row: signed(row.delta.estimate), "score minus that of none"),
             Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
             Column("covers", lambda row: covers(row.delta), "what the interval covers", numeric=False),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),

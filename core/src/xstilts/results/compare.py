@@ -104,7 +104,7 @@ def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
         Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
         Column(names[0], lambda row: number(Estimate.of(row.first)), "its score"),
         Column(names[1], lambda row: number(Estimate.of(row.second)), "its score"),
-        Column("difference", lambda row: signed(row.difference), "the second's less the first's"),
+        Column("difference", lambda row: signed(row.difference), "the second's minus the first's"),
         Column(
             "zero-shot difference",
             lambda row: signed(row.zero_shot),

@@ -78,7 +78,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         Column(
             "contrast",
             contrast,
-            "whose delta, less whose; a delta is against none, seed by seed",
+            "whose delta minus whose; a delta is against none, seed by seed",
             numeric=False,
         ),
         Column("intermediate", lambda row: row.intermediate, "what was trained on first", numeric=False),
