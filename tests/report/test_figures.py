@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from xstilts.report.figures import LETTER, Mark, Panel, Row, draw, legend, limits_of, shades, shape
+from xstilts.report.figures import LETTER, Mark, Panel, Row, darkest, draw, legend, limits_of, shade, shape
 
 ROWS = (
     Row("German de", (Mark(0, 1.0, -1.0, 3.0), Mark(1, -2.0, -2.5, -1.5)), flagged=True),
@@ -65,9 +65,14 @@ def test_axes_hold_all_finite_numbers():
 
 
 def test_shades_are_the_sign_and_the_size():
-    found = shades({("a", "x"): 4.0, ("a", "y"): -1.0, ("b", "x"): 0.01, ("b", "y"): -2.1})
-    assert found == {("a", "x"): "plus4", ("a", "y"): "minus1", ("b", "x"): "even", ("b", "y"): "minus3"}
-    assert shades({("a", "x"): 0.0}) == {("a", "x"): "even"}
+    most = darkest([4.0, -1.0, 0.01, -2.1])
+    assert [shade(value, most) for value in (4.0, -1.0, 0.01, -2.1)] == ["plus4", "minus1", "even", "minus3"]
+    assert darkest([]) > 0
+
+
+def test_deltas_that_are_all_small_are_not_dark():
+    """Else two tenths of a point looked as ten points do."""
+    assert [shade(value, darkest([0.2, -0.1])) for value in (0.2, -0.1, 0.0)] == ["plus1", "minus1", "even"]
 
 
 def test_a_legend_names_its_series():

@@ -6,7 +6,7 @@ Models are told apart by colour and by shape. Lengths are in user units; the pag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Final
@@ -15,9 +15,12 @@ from markupsafe import Markup, escape
 
 WIDTH: Final = 360  # of a panel
 ROW: Final = 18  # height of a row, and a third more for each further mark in it
-LABELS: Final = (92, 168)  # least and greatest width of the row labels
-LETTER: Final = 6.3  # width of a letter in them, in a wide font
+LABELS: Final = (92, 180)  # least and greatest width of the row labels
+LETTER: Final = (
+    7.0  # width of a letter in them, in a wide font (DejaVu Sans) and with as many m as commonsense-qa
+)
 TOP: Final = 30  # for the axis
+LEAST_DARKEST: Final = 2.0  # points
 SHAPES: Final = 4  # and as many colours: sixteen series are told apart
 
 
@@ -260,13 +263,13 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
     )
 
 
-def shades(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], str]:
-    """A class a cell of a heatmap: its sign, and one of four steps of its size against the largest; `even` near 0."""
-    largest = max((abs(value) for value in values.values()), default=0.0)
-    found = {}
-    for cell, value in values.items():
-        step = ceil(4 * abs(value) / largest) if largest else 0
-        found[cell] = (
-            "even" if step == 0 or abs(value) < 0.05 else f"{'plus' if value > 0 else 'minus'}{step}"
-        )
-    return found
+def darkest(values: Iterable[float]) -> float:
+    """The size that ends a heatmap's scale of colours: the largest, and never so little that noise would look dark."""
+    return max([LEAST_DARKEST, *map(abs, values)])
+
+
+def shade(value: float, most: float) -> str:
+    """The class of a cell of a heatmap: its sign, and one of four steps of its size against the darkest; `even` near 0."""
+    if abs(value) < 0.05:
+        return "even"
+    return f"{'plus' if value > 0 else 'minus'}{ceil(4 * abs(value) / most)}"
