@@ -313,9 +313,10 @@ def lowest_of_none(measured: Measured, target: str, languages: Sequence[str]) ->
 
 def missing_answers(results: Results) -> list[Evaluation]:
     """The evaluations that have scores and no answers, although others of their target have: made by an older trainer."""
+    answered = {cell.target for cell in results.answers}
     scored = {
         Evaluation(row.model, row.intermediate, row.target, row.seed)
         for row in results.rows
-        if any(cell.target == row.target for cell in results.answers)
+        if row.target in answered
     }
     return sorted(scored - results.answers.keys(), key=str)
