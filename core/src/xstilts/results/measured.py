@@ -146,7 +146,7 @@ class Measured:
             for language in weights
         }
         made = sample(right, _clusters(answers[seeds[0]], weights), weights, scale)
-        return made if made.clusters > 1 else Sample.of_scores(made.values)  # one says nothing of others
+        return made if made.clusters > 1 else Sample.of_scores(made.values.tolist())  # one says nothing
 
     def mean_score(
         self, model: str, intermediate: str, target: str, language: str, seed: Seed
