@@ -119,6 +119,13 @@ def test_a_mix_without_ccg_says_that_it_is_one_of_eight():
     assert tables["languages"].rows[0][3:6] == ("en English", "+2.0", "–")  # noqa: RUF001
 
 
+def test_a_comparison_names_what_both_sides_have_seen():
+    made = results_with_every_part()
+    [row, _] = report_tables(Measured(made))["comparisons"].rows
+    assert row[-1] == "mnli on xnli (in-task, seen: de)"
+    assert row[1:3] == ("mnli-mlm", "mnli")
+
+
 def test_results_without_none_have_a_report_too():
     made = results(intermediates=("all-eight",))
     made = replace(made, rows=tuple(row for row in made.rows if row.intermediate != "none"))

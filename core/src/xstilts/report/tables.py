@@ -170,11 +170,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
             ),
             Column(
                 "relation",
-                lambda row: "; ".join(
-                    f"{target}: {words}"
-                    for target in row.targets
-                    if (words := cell_relation(results, row.intermediate, target))
-                ),
+                lambda row: _compared_relations(results, row),
                 RELATION_MEANING,
                 numeric=False,
             ),
@@ -182,6 +178,16 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
         *reach([row.difference for row in rows]),
         *_luck(rows),
     )
+
+
+def _compared_relations(results: Results, row: Comparison) -> str:
+    """Of both that are compared; which single one was best, and so what it has seen, differs from seed to seed."""
+    told = (
+        (target, name, cell_relation(results, name, target))
+        for target in row.targets
+        for name in (row.intermediate, row.against)
+    )
+    return "; ".join(f"{name} on {target} ({words})" for target, name, words in told if words)
 
 
 def _luck(rows: Sequence[Comparison] | Sequence[BestOf]) -> Iterator[str]:
