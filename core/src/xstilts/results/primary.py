@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
+from math import inf
 from typing import Final
 
 from xstilts.catalogue import ENGLISH
@@ -69,7 +70,7 @@ class PrimaryRow:
         bootstrap: the crossed bootstrap's interval beside that of points; None where no items are known.
         adjusted: the p-value of points, corrected over the family of the target and the same cells.
         detectable: the smallest true contrast, in points, that would have been found with 80 % power, were it the only one: at
-            the correction's first step.
+            the correction's first step. Infinite where an interval does not cover seeds: then none is found.
         seeds: of each model.
         deltas: of each model, in points.
         cells: over which the contrast is.
@@ -255,7 +256,9 @@ def _rows(measured: Measured, cells: Cells, family: Sequence[_Contrast]) -> list
                 log_odds=interval(_terms(measured, one, LOG_ODDS)) if index in bootstraps else None,
                 bootstrap=bootstraps.get(index),
                 adjusted=points.p_value,
-                detectable=smallest_detectable(points, 1 - LEVEL / len(family)),
+                detectable=smallest_detectable(points, 1 - LEVEL / len(family))
+                if points.covers_seeds
+                else inf,
                 seeds=tuple(term.sample.seeds for term in of_points),
                 deltas=tuple(term.sample.mean for term in of_points),
                 cells=cells,

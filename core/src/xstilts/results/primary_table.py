@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from xstilts.results.collapse import collapse_notes
 from xstilts.results.main import LEVEL
@@ -111,7 +112,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         ),
         Column(
             "detectable",
-            lambda row: f"{row.detectable:.2f}" if row.points.known else ABSENT,
+            lambda row: f"{row.detectable:.2f}" if isfinite(row.detectable) else ABSENT,
             f"the smallest true contrast, in points, found with 80 % power, by a corrected p below {LEVEL}, were it the only one",
         ),
         Column("seeds", lambda row: " and ".join(map(str, row.seeds)), "of each model"),
