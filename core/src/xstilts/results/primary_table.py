@@ -158,12 +158,12 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
     yield "What is asked was fixed in the file (spec.analysis); all other differences are descriptive."
     if any(not row.points.covers_seeds and row.points.known for row in rows):
         yield (
-            "With one or two seeds an interval covers the choice of test items only, and no other training: with "
-            "other seeds a contrast may be another one."
+            "With one or two seeds an interval covers the choice of test items only. With other seeds a contrast may be "
+            "another one."
         )
     if any(not row.points.covers_items and row.points.known for row in rows):
         yield (
-            "Where it is not known which items were right, an interval covers seeds only: with other test items a contrast "
+            "Where it is not known which items were right, an interval covers seeds only. With other test items a contrast "
             "may be another one."
         )
     if any(not row.points.known for row in rows):

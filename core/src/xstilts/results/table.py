@@ -28,8 +28,8 @@ OF_E5 = (
     "results of other pretrained models."
 )
 INTERVALS = (
-    "[low, high] is Student's 95 % interval over seeds, where there are three or more, else ± is as without --ci; the choice "
-    "of test items is not in it (in the primary answer it is), and nothing is corrected for how many there are."
+    "[low, high] is Student's 95 % interval over seeds, where there are three or more; else ± is as without --ci. It does not "
+    "cover the choice of test items (that of the primary answer does). Nothing is corrected for how many there are."
 )
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
