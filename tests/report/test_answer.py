@@ -196,6 +196,7 @@ def test_what_is_not_tested_over_trainings_is_not_counted_as_not_found():
     rows = [row(intermediate=name, covers_seeds=False, seeds=(2, 2)) for name in "abcd"]
     headline, findings, limits = said(*rows)
     assert headline.startswith("It is not known whether there is a difference between large and base in the")
+    assert "(95 % interval +0.50 to +2.50 over test items alone)" in headline
     assert "can be told from the noise of training after 4 intermediates; the largest" in findings
     assert "found" not in headline + findings + limits
     more = [*rows, row(intermediate="e"), row(intermediate="f", adjusted=0.5)]
@@ -214,7 +215,10 @@ def test_the_model_with_the_fewest_seeds_is_the_one_that_does_not_tell():
 def test_flagged_cells_are_named_with_what_is_left_without_them():
     relations = {("mnli", "xnli", "en"): Relation(TrainingOverlap.SAME, language_seen=False)}
     flagged = replace(RESULTS, relations=relations)
-    assert "mnli on xnli (in-task). Without these cells nothing is left." in said(row(), results=flagged)[2]
+    headline, _, limits = said(row(), results=flagged)
+    assert "mnli on xnli (in-task). Without these cells nothing is left." in limits
+    assert headline.startswith("On xnli, after mnli [in-task], the mean")
+    assert "on xnli after mnli [in-task] (95 %" in said(row(), row(), results=flagged)[0]
     without = row(intermediate="squad", cells=Cells.UNRELATED, adjusted=0.5)
     told = "Found without these cells: 0 of 1 contrast. With them: 1 of 1 contrast."
     assert told in said(row(), without, results=flagged)[2]

@@ -7,14 +7,14 @@ last what the answer does not say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from xstilts.results import Results
 from xstilts.results.collapse import collapse_notes, collapsed
 from xstilts.results.main import LEVEL
 from xstilts.results.primary import Cells, PrimaryRow, unanswered
-from xstilts.results.primary_table import TITLES, unanswered_words
+from xstilts.results.primary_table import TITLES, row_relation, unanswered_words
 from xstilts.results.table import OF_E5
 from xstilts.results.words import cell_relation, edge_words, p_value, plural, signed, span
 from xstilts.spec import Analysis
@@ -58,7 +58,7 @@ def answer(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> 
         return Answer((f"No answer{still}: {_why_not(results, analysis)}.",), (), tuple(_partial(results)))
     of_models: dict[tuple[str, str | None], list[PrimaryRow]] = {}
     for row in whole:
-        of_models.setdefault((row.model, row.reference), []).append(row)
+        of_models.setdefault((row.model, row.reference), []).append(_marked(row, results))
     headlines = [_headline(of) for of in of_models.values()]
     if results.partial:
         headlines = [f"So far, {one[0].lower()}{one[1:]}" for one in headlines]
@@ -68,6 +68,12 @@ def answer(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> 
         tuple(chain.from_iterable(findings)),
         tuple(_limits(rows, whole, results, analysis)),
     )
+
+
+def _marked(row: PrimaryRow, results: Results) -> PrimaryRow:
+    """With what the intermediate has seen of the target behind its name."""
+    relation = row_relation(results, row)
+    return replace(row, intermediate=f"{row.intermediate} [{relation}]") if relation else row
 
 
 def _headline(rows: Sequence[PrimaryRow]) -> str:
@@ -97,7 +103,8 @@ def _headline(rows: Sequence[PrimaryRow]) -> str:
 
 
 def _told(row: PrimaryRow) -> str:
-    reach = f" (95 % interval {span(row.points.low, row.points.high, 2)})" if row.points.known else ""
+    alone = "" if row.points.covers_seeds else " over test items alone"
+    reach = f" (95 % interval {span(row.points.low, row.points.high, 2)}{alone})" if row.points.known else ""
     points = f"{signed(row.points.estimate, 2)} points"
     return f"{points} in {MEASURES[row.measure]} on {row.target} after {row.intermediate}{reach}"
 
