@@ -113,9 +113,10 @@ _END: Final = """\
   experiment. Its `none` is not the `none` of XLM-R or mT5.
 - The data are slices, one pass over them is less than the recipe's, and the learning rate is not tuned for each depth.
 - An interval covers seeds and test items. It covers no other model, task, translation or recipe.
-- The report is as it was made after the run. Two of its numbers are reckoned otherwise today: the best intermediate for a seed was
-  chosen in the seed itself, which favours lucky trainings ([Statistics](statistics.md) has how it is chosen now), and what is
-  detectable was a sum of two quantiles, a little too small with few degrees of freedom.
+- The report is as it was made after the run, but for the sentences of its answer: they were written again from the same numbers. Two of
+  its numbers are reckoned otherwise today: the best intermediate for a seed was chosen in the seed itself, which favours lucky
+  trainings ([Statistics](statistics.md) has how it is chosen now), and what is detectable was a sum of two quantiles, a little too
+  small with few degrees of freedom.
 
 [The whole report](e5-depth/report.html) has every table and the provenance of every number; [its scores](e5-depth/results.csv)
 are a table for programs.

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from xstilts.report.figures import Mark, Panel, Row, draw, legend, limits_of, shades
+from xstilts.report.figures import LETTER, Mark, Panel, Row, darkest, draw, legend, limits_of, shade, shape
 
 ROWS = (
     Row("German de", (Mark(0, 1.0, -1.0, 3.0), Mark(1, -2.0, -2.5, -1.5)), flagged=True),
@@ -65,11 +65,31 @@ def test_axes_hold_all_finite_numbers():
 
 
 def test_shades_are_the_sign_and_the_size():
-    found = shades({("a", "x"): 4.0, ("a", "y"): -1.0, ("b", "x"): 0.01, ("b", "y"): -2.1})
-    assert found == {("a", "x"): "plus4", ("a", "y"): "minus1", ("b", "x"): "even", ("b", "y"): "minus3"}
-    assert shades({("a", "x"): 0.0}) == {("a", "x"): "even"}
+    most = darkest([4.0, -1.0, 0.01, -2.1])
+    assert [shade(value, most) for value in (4.0, -1.0, 0.01, -2.1)] == ["plus4", "minus1", "even", "minus3"]
+    assert darkest([]) > 0
+
+
+def test_deltas_that_are_all_small_are_not_dark():
+    """Else two tenths of a point looked as ten points do."""
+    assert [shade(value, darkest([0.2, -0.1])) for value in (0.2, -0.1, 0.0)] == ["plus1", "minus1", "even"]
 
 
 def test_a_legend_names_its_series():
     assert "<b>" not in legend(["<b>", "large"])
     assert legend(["base", "large"]).count("<li>") == 2
+
+
+@pytest.mark.parametrize("name", ["en", "commonsense-qa", "all-nine-multilingual-mlm", "m" * 63])
+def test_labels_have_room_and_names_that_are_longer_keep_their_ends(name):
+    svg = drawn(rows=(Row(name, (Mark(0, 1.0),), flagged=True),))
+    [label] = [text for text in svg.iter("text") if text.get("text-anchor") == "end"]
+    assert len(label.text) * LETTER <= float(label.get("x"))
+    assert label.text == f"{name} †" or (label.text[:9], label.text[-4:]) == (name[:9], f"{name[-2:]} †")
+    assert min(float(line.get("x1")) for line in svg.iter("line")) >= float(label.get("x"))
+
+
+def test_sixteen_series_are_told_apart():
+    marks = [ET.fromstring(shape(series, 10, 10)) for series in range(16)]  # noqa: S314 - made here
+    kinds = {(mark.get("class"), mark.tag, len(mark.get("points", "").split())) for mark in marks}
+    assert len(kinds) == 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from dataclasses import replace
@@ -118,11 +119,18 @@ def test_a_mix_without_ccg_says_that_it_is_one_of_eight():
     assert tables["languages"].rows[0][3:6] == ("en English", "+2.0", "–")  # noqa: RUF001
 
 
+def test_a_comparison_names_what_both_sides_have_seen():
+    made = results_with_every_part()
+    [row, _] = report_tables(Measured(made))["comparisons"].rows
+    assert row[-1] == "mnli on xnli (in-task, seen: de)"
+    assert row[1:3] == ("mnli-mlm", "mnli")
+
+
 def test_results_without_none_have_a_report_too():
     made = results(intermediates=("all-eight",))
     made = replace(made, rows=tuple(row for row in made.rows if row.intermediate != "none"))
     found = contents(made, Analysis())
-    assert "no none to compare with" in found.answer.sentences[0]
+    assert "no none to compare with" in found.answer.headlines[0]
     assert not found.heatmaps
     assert not found.forests
     assert found.bars
@@ -192,6 +200,18 @@ def test_the_file_of_the_primary_answer_has_all_that_its_table_shows(make_files)
         io.BytesIO(make_files(results())["primary.parquet"])
     ).to_pylist()
     assert (of_one_model["seeds"], of_one_model["reference_seeds"]) == (1, None)
+
+
+def test_every_table_is_parquet_with_the_cells_of_its_csv(make_files):
+    """But for that of rates, whose file has every rate that was tried, typed."""
+    files = make_files(results_with_every_part())
+    names = {name.removesuffix(".csv") for name in files if name.endswith(".csv")} - {"results", "rates"}
+    assert {"summary", "primary-all", "means", "comparisons", "best-of", "published"} <= names
+    for name in names:
+        found = pyarrow.parquet.read_table(io.BytesIO(files[f"{name}.parquet"]))
+        head, *rows = csv.reader(io.StringIO(files[f"{name}.csv"]))
+        assert found.column_names == head
+        assert [list(row.values()) for row in found.to_pylist()] == rows
 
 
 def test_chosen_rates_have_a_table_and_files_of_their_own(make_files):

@@ -25,7 +25,9 @@ spec:
 """,
     source="made.yaml",
 )
-NOTE = "Collapsed, no better than a blind guess in English: 1 evaluation (mt5-large / squad / xnli, seed 2)."
+NOTE = (
+    "Collapsed: 1 evaluation is no better in English than a blind guess (mt5-large / squad / xnli, seed 2)."
+)
 
 
 def rows(table):

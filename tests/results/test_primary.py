@@ -229,6 +229,8 @@ def test_the_table_says_what_its_intervals_cover_and_what_is_in_task():
     table = primary_table(primary(made, Analysis()), made, Analysis())
     assert "covers the choice of test items only" in " ".join(table.notes)
     assert table.rows[0][-1] == "in-task"
+    [detectable] = {row[[column.title for column in table.columns].index("detectable")] for row in table.rows}
+    assert detectable == ABSENT  # whatever items alone would tell, nothing is found with one seed
     assert table.rows[0][1] == "Δ large - Δ base"
     full = results()
     assert "test items only" not in " ".join(primary_table(primary(full, Analysis()), full, Analysis()).notes)

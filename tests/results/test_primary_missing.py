@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from xstilts.report import contents
 from xstilts.results import Evaluation
 from xstilts.results.primary import Cells, primary, unanswered
 from xstilts.results.primary_table import primary_table
@@ -110,3 +113,26 @@ def test_a_language_that_one_evaluation_lacks_is_left_out_of_all_and_named():
     found = primary(lacking, Analysis())
     assert found[0].languages == 1
     assert "xnli: left out" in " ".join(primary_table(found, lacking, Analysis()).notes)
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_a_test_set_of_one_cluster_says_nothing_of_other_items(seeds):
+    """All items hang together: an interval over seeds alone, or none, and a report of it."""
+    made = results(seeds=seeds, clusters=dict.fromkeys(LANGUAGES, (0,) * 60))
+    [row, _] = primary(made, Analysis())
+    assert (row.points.covers_seeds, row.points.covers_items) == (len(seeds) == 3, False)
+    assert (row.bootstrap, row.log_odds) == (None, None)
+    assert contents(made, Analysis()).tables["languages"].rows
+
+
+def test_a_target_whose_evaluations_have_no_language_in_common_has_no_answer_and_says_why():
+    made = results()
+    kept = {"none": {"en"}, "mnli": {"de", "sw"}}
+    rows = tuple(row for row in made.rows if row.language in kept[row.intermediate])
+    apart = replace(made, rows=rows, answers={})
+    found = contents(apart, Analysis())
+    assert not found.primary
+    assert {one.reason for one in unanswered(apart, Analysis())} == {
+        "the target's evaluations have no language in common"
+    }
+    assert len(found.summary.rows) == 4

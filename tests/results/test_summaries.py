@@ -117,6 +117,21 @@ def test_consistency_counts_the_intermediates_that_help():
     assert xquad.related == ("squad", "all-nine")
 
 
+def test_a_tie_helps_nobody():
+    """The same scores in other languages have the same mean, but for the order of its sum."""
+    results = made(targets=("pawsx",))
+    values = dict(zip(LANGUAGES, (50.0, 43.3, 61.7, 20.1, 55.2), strict=True))
+    turned = dict(zip(LANGUAGES, (50.0, 43.3, 55.2, 61.7, 20.1), strict=True))
+    rows = [
+        replace(row, value=(values if row.intermediate == "none" else turned)[row.language])
+        for row in results.rows
+    ]
+    measured = Measured(replace(results, rows=tuple(rows)))
+    assert score_delta(measured, "base", "mnli", "pawsx").mean != 0
+    assert [one.helped for one in consistencies(measured)] == [0]
+    assert {one.helped for one in target_means(measured)} == {0}
+
+
 def test_a_variant_is_held_against_its_plain_form():
     results = made()
     [mix, mlm] = sorted(comparisons(Measured(results)), key=lambda one: one.intermediate)

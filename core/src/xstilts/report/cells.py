@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from xstilts.results import Results
@@ -62,6 +62,6 @@ def plain(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.1f}"
 
 
-def named(one: tuple[str, float] | None, form: str) -> str:
-    """A name and its number, written in a form as of str.format."""
-    return ABSENT if one is None else f"{one[0]} {form.format(one[1])}"
+def named(one: tuple[str, float] | None, write: Callable[[float], str]) -> str:
+    """A name and its number, written so."""
+    return ABSENT if one is None else f"{one[0]} {write(one[1])}"

@@ -10,7 +10,18 @@ from markupsafe import Markup
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.languages import language_name
-from xstilts.report.figures import Drawing, Mark, Panel, Row, draw, legend, limits_of, shades
+from xstilts.report.figures import (
+    Drawing,
+    Mark,
+    Panel,
+    Row,
+    darkest,
+    draw,
+    label_width,
+    legend,
+    limits_of,
+    shade,
+)
 from xstilts.results import Combination, Results, combinations
 from xstilts.results.measured import Measured
 from xstilts.results.robustness import LanguageDelta
@@ -47,9 +58,10 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """Intermediates (rows) by targets (columns) of one model."""
+    """Intermediates (rows) by targets (columns) of one model; its colours end at the size `darkest`, in points."""
 
     model: str
+    darkest: float
     targets: tuple[str, ...]
     rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
 
@@ -57,24 +69,21 @@ class Heatmap:
 def heatmaps(results: Results) -> list[Heatmap]:
     """Mean deltas of XTREME's score, on one scale of colours for all models."""
     rows = {(row.model, row.intermediate, row.target): row for row in combinations(results)}
-    deltas = {
-        (f"{model}/{name}", target): row.delta.mean
-        for (model, name, target), row in rows.items()
-        if row.delta
-    }
-    shade = shades(deltas)
+    deltas = {names: row.delta.mean for names, row in rows.items() if row.delta}
+    most = darkest(deltas.values())
     names = [name for name in results.intermediates if name != BASELINE]
     return [
         Heatmap(
             model=model,
+            darkest=most,
             targets=tuple(results.targets),
             rows=tuple(
                 (
                     name,
                     tuple(
                         HeatCell(
-                            signed(deltas.get((f"{model}/{name}", target))),
-                            shade.get((f"{model}/{name}", target), ""),
+                            signed(delta := deltas.get((model, name, target))),
+                            "" if delta is None else shade(delta, most),
                             cell_relation(results, name, target),
                         )
                         for target in results.targets
@@ -84,7 +93,7 @@ def heatmaps(results: Results) -> list[Heatmap]:
             ),
         )
         for model in results.models
-        if any(key[0].startswith(f"{model}/") for key in deltas)
+        if any(of_model == model for of_model, _, _ in deltas)
     ]
 
 
@@ -242,11 +251,11 @@ def seed_spread(measured: Measured) -> list[Chart]:
 def _chart(
     title: str, panels: Sequence[Panel], series: tuple[str, ...], names: Sequence[str], prefix: str, note: str
 ) -> Chart:
-    """Panels on one axis."""
+    """Panels on one axis, with labels of one width."""
     rows = [row for panel in panels for row in panel.rows]
     limits = panels[0].limits or limits_of(rows, zero=panels[0].zero)
     figures = tuple(
-        (name, draw(replace(panel, limits=limits), f"{prefix}-{number}"))
+        (name, draw(replace(panel, limits=limits, labels=label_width(rows)), f"{prefix}-{number}"))
         for number, (name, panel) in enumerate(zip(names, panels, strict=True))
     )
     return Chart(title, series, figures, note)

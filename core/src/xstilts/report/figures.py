@@ -6,8 +6,8 @@ Models are told apart by colour and by shape. Lengths are in user units; the pag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Final
 
@@ -15,9 +15,13 @@ from markupsafe import Markup, escape
 
 WIDTH: Final = 360  # of a panel
 ROW: Final = 18  # height of a row, and a third more for each further mark in it
-LABEL: Final = 92  # width of the row labels
+LABELS: Final = (92, 180)  # least and greatest width of the row labels
+LETTER: Final = (
+    7.0  # width of a letter in them, in a wide font (DejaVu Sans) and with as many m as commonsense-qa
+)
 TOP: Final = 30  # for the axis
-SHAPES: Final = 4  # marks that are told apart; further series begin anew
+LEAST_DARKEST: Final = 2.0  # points
+SHAPES: Final = 4  # and as many colours: sixteen series are told apart
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Panel:
         zero: whether the axis holds 0 and marks it.
         bars: whether marks are bars from the axis' beginning, rather than points.
         line: a value that is marked by a line, such as chance, and its name.
+        limits: of the axis, and `labels` the width of the row labels: what fits the rows, where nothing is said.
     """
 
     title: str
@@ -61,7 +66,8 @@ class Panel:
     zero: bool = False
     bars: bool = False
     line: tuple[float, str] | None = None
-    limits: tuple[float, float] | None = field(default=None)
+    limits: tuple[float, float] | None = None
+    labels: float | None = None
 
 
 def limits_of(rows: Sequence[Row], *, zero: bool) -> tuple[float, float]:
@@ -78,6 +84,13 @@ def limits_of(rows: Sequence[Row], *, zero: bool) -> tuple[float, float]:
         low, high = min(low, 0.0), max(high, 0.0)
     room = 0.04 * (high - low) or 0.5
     return low - room, high + room
+
+
+def label_width(rows: Sequence[Row]) -> float:
+    """How wide the row labels are, for several panels to share."""
+    least, greatest = LABELS
+    longest = max((len(_label(row)) for row in rows), default=0)
+    return min(max(12 + LETTER * longest, least), greatest)
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ def draw(panel: Panel, identifier: str) -> Drawing:
     limits = panel.limits or limits_of(panel.rows, zero=panel.zero)
     heights = [_height(panel, row) for row in panel.rows]
     bottom = TOP + sum(heights)
-    scale = _Scale(*limits)
+    scale = _Scale(*limits, left=panel.labels or label_width(panel.rows))
     parts = [*_axis(panel, scale, bottom)]
     top = float(TOP)
     for row, height in zip(panel.rows, heights, strict=True):
@@ -142,10 +155,11 @@ def legend(series: Sequence[str]) -> Markup:
 class _Scale:
     low: float
     high: float
+    left: float
 
     def __call__(self, value: float) -> float:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(LABEL + share * (WIDTH - LABEL - 10), 1)
+        return round(self.left + share * (WIDTH - self.left - 10), 1)
 
     def ticks(self) -> Iterator[float]:
         """About four round numbers."""
@@ -178,13 +192,25 @@ def _reference(panel: Panel, scale: _Scale, bottom: float) -> Iterator[Markup]:
 
 def _row(panel: Panel, row: Row, top: float, height: float, scale: _Scale) -> Iterator[Markup]:
     middle = top + height / 2
-    label = row.label + (" †" if row.flagged else "")
-    yield _text(LABEL - 6, middle + 4, label, "end")
+    yield _text(scale.left - 6, middle + 4, _shortened(_label(row), scale.left - 12), "end")
     series = sorted({mark.series for mark in row.marks})
     step = 8 if panel.bars else 6
     for mark in row.marks:
         place = middle + (series.index(mark.series) - (len(series) - 1) / 2) * step
         yield from _mark(panel, mark, place, scale)
+
+
+def _label(row: Row) -> str:
+    return row.label + (" †" if row.flagged else "")
+
+
+def _shortened(text: str, width: float) -> str:
+    """Without its middle, where it is too long: names of mixes and variants often begin alike and end alike."""
+    room = int(width / LETTER)
+    if len(text) <= room:
+        return text
+    tail = (room - 1) // 2
+    return f"{text[: room - 1 - tail]}…{text[-tail:]}"
 
 
 def _mark(panel: Panel, mark: Mark, place: float, scale: _Scale) -> Iterator[Markup]:
@@ -209,7 +235,9 @@ def _mark(panel: Panel, mark: Mark, place: float, scale: _Scale) -> Iterator[Mar
 def shape(series: int, x: float, y: float, *, hollow: bool = False) -> Markup:
     """The mark of a series, with its middle at (x, y)."""
     style = f"mark s{series % SHAPES}" + (" hollow" if hollow else "")
-    match series % SHAPES:
+    match (
+        series + series // SHAPES
+    ) % SHAPES:  # the fifth has the first one's colour and the second one's shape
         case 0:
             return Markup('<circle class="{}" cx="{}" cy="{}" r="3.4"/>').format(style, x, y)
         case 1:
@@ -235,13 +263,13 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
     )
 
 
-def shades(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], str]:
-    """A class a cell of a heatmap: its sign, and one of four steps of its size against the largest; `even` near 0."""
-    largest = max((abs(value) for value in values.values()), default=0.0)
-    found = {}
-    for cell, value in values.items():
-        step = ceil(4 * abs(value) / largest) if largest else 0
-        found[cell] = (
-            "even" if step == 0 or abs(value) < 0.05 else f"{'plus' if value > 0 else 'minus'}{step}"
-        )
-    return found
+def darkest(values: Iterable[float]) -> float:
+    """The size that ends a heatmap's scale of colours: the largest, and never so little that noise would look dark."""
+    return max([LEAST_DARKEST, *map(abs, values)])
+
+
+def shade(value: float, most: float) -> str:
+    """The class of a cell of a heatmap: its sign, and one of four steps of its size against the darkest; `even` near 0."""
+    if abs(value) < 0.05:
+        return "even"
+    return f"{'plus' if value > 0 else 'minus'}{ceil(4 * abs(value) / most)}"

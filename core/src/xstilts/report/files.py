@@ -16,6 +16,7 @@ from xstilts.report.provenance import collect
 from xstilts.results import Results
 from xstilts.results.primary_table import row_relation
 from xstilts.results.rates import RATE_COLUMNS, tried_rates
+from xstilts.results.table import Table
 from xstilts.results.text import table_to_csv, to_csv, to_json, to_latex, to_markdown
 from xstilts.spec import Analysis
 from xstilts.statistics import Interval
@@ -104,6 +105,7 @@ def report_files(
         "answer.md": _answer(made),
         "results.csv": to_csv(results),
         "results.json": to_json(results, made.primary),
+        **{f"{name}.parquet": _text_parquet(table) for name, table in named.items()},
         "results.parquet": to_parquet([asdict(row) for row in results.rows], _SCORES),
         "primary.parquet": to_parquet(_primary(made), _PRIMARY),
         "deltas.parquet": to_parquet(_deltas(made), _DELTAS),
@@ -115,12 +117,21 @@ def report_files(
     }
 
 
+def _text_parquet(table: Table) -> bytes:
+    """A table as it is shown, like its CSV. What is more than shown has a file of typed columns beside it."""
+    titles = [column.title for column in table.columns]
+    return to_parquet([dict(zip(titles, row, strict=True)) for row in table.rows], dict.fromkeys(titles, str))
+
+
 def _answer(made: Contents) -> str:
-    """The sentences that the page begins with, and how far they reach, as Markdown."""
-    limits = "".join(f"- {limit}\n" for limit in made.answer.limits)
-    return (
-        "\n\n".join(made.answer.sentences) + "\n" + (f"\nHow far it reaches:\n\n{limits}" if limits else "")
+    """The sentences that the page begins with, as Markdown."""
+    listed = {"Contrast by contrast": made.answer.findings, "Limits": made.answer.limits}
+    lists = (
+        f"\n{heading}:\n\n" + "".join(f"- {line}\n" for line in lines)
+        for heading, lines in listed.items()
+        if lines
     )
+    return "\n\n".join(made.answer.headlines) + "\n" + "".join(lists)
 
 
 def _primary(made: Contents) -> list[dict[str, Value]]:

@@ -110,13 +110,12 @@ def lead(results: Results) -> str:
     """What the table shows, and what it does not, in one paragraph."""
     untrained = f"Nothing is trained for {' and '.join(results.untrained)}: the model is applied as it is. "
     return (
-        "Each row is a pretrained model that was first fine-tuned on an English intermediate task (none: on nothing), "
-        "then on the target's English training data, and then scored on the target in every language. Apart from the "
-        "languages that the column relation names as seen, no labelled example in another language than English was "
-        f"used: those scores are zero-shot. {untrained if results.untrained else ''}A delta compares a model with itself "
-        "without the intermediate task, seed by seed. The table does not show whether a difference would hold with "
-        "other seeds, data or languages, and where relation says in-task or overlap, a delta is partly the effect of "
-        "seeing more of the target's own training data."
+        "Each row is a pretrained model. It was first fine-tuned on an English intermediate task (none: on nothing), then "
+        "on the target's English training data, and then scored on the target in every language. No labelled example in "
+        "another language than English was used, apart from those that the column relation names as seen: the scores are "
+        f"zero-shot. {untrained if results.untrained else ''}A delta compares a model with itself without the intermediate "
+        "task, seed by seed. Where relation says in-task or overlap, it is partly the effect of more of the target's own "
+        "training data. The table does not show whether a difference would hold with other seeds, data or languages."
     )
 
 

@@ -82,7 +82,7 @@ def means_table(results: Results, rows: Sequence[TargetMean]) -> Table:
                 "split", lambda row: row.split.value, "which part of the targets is scored", numeric=False
             ),
             Column(
-                "mean delta", lambda row: signed(row.mean.estimate), "score less that of none, over targets"
+                "mean delta", lambda row: signed(row.mean.estimate), "score minus that of none, over targets"
             ),
             Column("95 % interval", lambda row: ends(row.mean), "seeds, and items where they are known"),
             Column("covers", lambda row: covers(row.mean), "what the interval covers", numeric=False),
@@ -155,7 +155,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
         (
             Column("model", lambda row: row.model, "the pretrained model", numeric=False),
             Column("intermediate", lambda row: row.intermediate, "what is compared", numeric=False),
-            Column("less", lambda row: row.against, "what it is compared with", numeric=False),
+            Column("compared with", lambda row: row.against, "whose score is taken off", numeric=False),
             Column("difference", lambda row: signed(row.difference.estimate), "of scores, mean over targets"),
             Column(
                 "95 % interval", lambda row: ends(row.difference), "seeds, and items where they are known"
@@ -170,11 +170,7 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
             ),
             Column(
                 "relation",
-                lambda row: "; ".join(
-                    f"{target}: {words}"
-                    for target in row.targets
-                    if (words := cell_relation(results, row.intermediate, target))
-                ),
+                lambda row: _compared_relations(results, row),
                 RELATION_MEANING,
                 numeric=False,
             ),
@@ -184,12 +180,22 @@ def comparison_table(results: Results, rows: Sequence[Comparison]) -> Table:
     )
 
 
+def _compared_relations(results: Results, row: Comparison) -> str:
+    """Of both that are compared; which single one was best, and so what it has seen, differs from seed to seed."""
+    told = (
+        (target, name, cell_relation(results, name, target))
+        for target in row.targets
+        for name in (row.intermediate, row.against)
+    )
+    return "; ".join(f"{name} on {target} ({words})" for target, name, words in told if words)
+
+
 def _luck(rows: Sequence[Comparison] | Sequence[BestOf]) -> Iterator[str]:
     """What a choice among single runs means, where there is one."""
     if any(OF_ONE_RUN.intersection(row.selection) for row in rows):
         yield (
-            "Chosen on something of the same run, there being no other seed: that is the best run. What luck its training had "
-            "counts as an effect of its intermediate, which is shown too high by that."
+            "With one seed, the best is the best run, chosen on its own English dev set or on half of its items. The luck of "
+            "its training counts as an effect of its intermediate, so the effect is shown too high."
         )
 
 
@@ -252,7 +258,7 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
             ),
             Column(
                 "worst of none",
-                lambda row: named(row.worst, "{:.1f}"),
+                lambda row: named(row.worst, plain),
                 "the language that is worst for none",
             ),
             Column(
@@ -272,7 +278,9 @@ def robustness_table(results: Results, rows: Sequence[Robustness]) -> Table:
                 "languages with a delta above 0",
             ),
             Column(
-                "worst delta", lambda row: named(row.worst_delta, "{:+z.1f}"), "the language that lost most"
+                "worst delta",
+                lambda row: named(row.worst_delta, signed),
+                "the language with the lowest delta",
             ),
             Column("collapsed", lambda row: str(row.collapsed or ""), COLLAPSED_MEANING),
             Column(
@@ -310,7 +318,7 @@ def group_table(results: Results, rows: Sequence[GroupDelta]) -> Table:
                 numeric=False,
             ),
             Column("languages", _languages, "those of the group, without English", numeric=False),
-            Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, less that of none"),
+            Column("delta", lambda row: signed(row.delta.estimate), "the mean over them, minus that of none"),
             Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),
             Column(
@@ -342,7 +350,7 @@ def language_table(results: Results, rows: Sequence[LanguageDelta]) -> Table:
                 "the language that is scored",
                 numeric=False,
             ),
-            Column("delta", lambda row: signed(row.delta.estimate), "score less that of none"),
+            Column("delta", lambda row: signed(row.delta.estimate), "score minus that of none"),
             Column("95 % interval", lambda row: ends(row.delta), "seeds, and items where they are known"),
             Column("covers", lambda row: covers(row.delta), "what the interval covers", numeric=False),
             Column("p", lambda row: p_value(row.adjusted), "two-sided, corrected over the whole table (BH)"),

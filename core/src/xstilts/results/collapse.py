@@ -45,9 +45,10 @@ def collapse_notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     if evaluations:
         named = "; ".join(map(str, evaluations[:_NAMED]))
         more = "; …" if len(evaluations) > _NAMED else ""
+        are = "is" if len(evaluations) == 1 else "are"
         yield (
-            f"Collapsed, no better than a blind guess in English: {plural(len(evaluations), 'evaluation')} "
-            f"({named}{more}). They are in every number that does not say it leaves them out."
+            f"Collapsed: {plural(len(evaluations), 'evaluation')} {are} no better in English than a blind guess "
+            f"({named}{more}). Numbers include collapsed seeds unless they say otherwise."
         )
 
 

@@ -14,7 +14,7 @@ from xstilts.results.combinations import Estimate
 from xstilts.results.main import Names, by_seeds
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table, number
-from xstilts.results.words import ABSENT, RELATION_MEANING, cell_relation
+from xstilts.results.words import RELATION_MEANING, cell_relation, signed
 from xstilts.spec import Experiment
 
 
@@ -104,8 +104,12 @@ def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
         Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
         Column(names[0], lambda row: number(Estimate.of(row.first)), "its score"),
         Column(names[1], lambda row: number(Estimate.of(row.second)), "its score"),
-        Column("difference", lambda row: f"{row.difference:+z.1f}", "the second's less the first's"),
-        Column("zero-shot difference", _zero_shot, "the same over the languages that are not English"),
+        Column("difference", lambda row: signed(row.difference), "the second's minus the first's"),
+        Column(
+            "zero-shot difference",
+            lambda row: signed(row.zero_shot),
+            "the same over the languages that are not English",
+        ),
         Column("languages", lambda row: str(row.languages), "over how many"),
         Column("seeds", lambda row: f"{len(row.first)} and {len(row.second)}", "of each"),
         Column(
@@ -127,10 +131,6 @@ def compared_table(compared: Compared, names: tuple[str, str]) -> Table:
         rows=tuple(tuple(column.text(row) for column in columns) for row in compared.rows),
         notes=("Scores are percent, over the languages that both have; described here, not tested.",),
     )
-
-
-def _zero_shot(row: ComparedRow) -> str:
-    return ABSENT if row.zero_shot is None else f"{row.zero_shot:+z.1f}"
 
 
 def _relation(row: ComparedRow, names: tuple[str, str]) -> str:

@@ -26,18 +26,19 @@ ANSWERS = "answers.json"  # task -> language -> right: a digit an item, clusters
 
 @dataclass(frozen=True)
 class Numbers:
-    """What an evaluate stage has given, in the form of its files (see SCORES, CHANCE, ANSWERS).
+    """What an evaluate stage has given: scores and chance in the form of their files (see SCORES, CHANCE).
 
-    `dev` is the score on English dev of the target's training that it evaluates, in percent.
+    `answers` are by task and language. `dev` is the score on English dev of the target's training that it evaluates, in percent.
     """
 
     scores: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     chance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    answers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    answers: Mapping[str, Mapping[str, Answers]] = field(default_factory=dict)
     dev: float | None = None
 
 
 _NOTHING = Numbers()
+_Clusters = dict[tuple[int, ...], tuple[int, ...]]  # each under itself
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,7 @@ def results_of(experiment: Experiment, plan: Plan, numbers: Mapping[str, Numbers
             for target, languages in artifact.numbers.chance.items()
         },
         answers={
-            cell: {
-                language: Answers(one["right"], tuple(one["clusters"]), one.get("shared", False))
-                for language, one in artifact.numbers.answers[cell.target].items()
-            }
+            cell: artifact.numbers.answers[cell.target]
             for cell, artifact in read.items()
             if cell.target in artifact.numbers.answers
         },
@@ -164,10 +162,13 @@ def _seeded(plan: Plan, stage: Stage) -> bool:
 
 
 def _from_store(plan: Plan, store: Store) -> dict[str, Numbers]:
-    return {planned.key: _numbers(planned.stage, plan, store) for planned in plan.of_kind(Kind.EVALUATE)}
+    known: _Clusters = {}
+    return {
+        planned.key: _numbers(planned.stage, plan, store, known) for planned in plan.of_kind(Kind.EVALUATE)
+    }
 
 
-def _numbers(stage: Stage, plan: Plan, store: Store) -> Numbers:
+def _numbers(stage: Stage, plan: Plan, store: Store, known: _Clusters) -> Numbers:
     manifest = store.lookup(stage.key)
 
     def content(name: str) -> Any:
@@ -175,7 +176,17 @@ def _numbers(stage: Stage, plan: Plan, store: Store) -> Numbers:
         return json.loads(store.read_bytes(stage.key, name)) if there else {}
 
     dev = None if manifest is None else _dev(stage, plan, store)
-    return Numbers(content(SCORES), content(CHANCE), content(ANSWERS), dev)
+    answers = {
+        task: {language: _answers(one, known) for language, one in languages.items()}
+        for task, languages in content(ANSWERS).items()
+    }
+    return Numbers(content(SCORES), content(CHANCE), answers, dev)
+
+
+def _answers(one: Mapping[str, Any], known: _Clusters) -> Answers:
+    """Of one language. Clusters, which are most of it and the same in all evaluations of a test set, are held once."""
+    clusters = tuple(one["clusters"])
+    return Answers(one["right"], known.setdefault(clusters, clusters), one.get("shared", False))
 
 
 def _dev(stage: Stage, plan: Plan, store: Store) -> float | None:

@@ -13,6 +13,7 @@ from xstilts.scoring import main_score
 Names = tuple[str, str, str]  # model, intermediate, target
 Seed = int | None
 CONFIDENCE = 0.95
+LEVEL = 0.05  # of a corrected p-value, below which a contrast is found
 LEAST_SEEDS = 3
 
 

@@ -44,9 +44,8 @@ class Measured:
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
-        """Those that have scores."""
-        scored = {target for _, _, target in self._scores}
-        return tuple(target for target in self.results.targets if target in scored)
+        """Those that have scores, all of them in one language or more."""
+        return tuple(target for target in self.results.targets if self.languages(target))
 
     def languages(self, target: str) -> tuple[str, ...]:
         """English first, then the others that all evaluations of a target have been scored in."""
@@ -146,7 +145,8 @@ class Measured:
             language: np.stack([_digits(answers[seed][language].right) for seed in seeds])
             for language in weights
         }
-        return sample(right, _clusters(answers[seeds[0]], weights), weights, scale)
+        made = sample(right, _clusters(answers[seeds[0]], weights), weights, scale)
+        return made if made.clusters > 1 else Sample.of_scores(made.values.tolist())  # one says nothing
 
     def mean_score(
         self, model: str, intermediate: str, target: str, language: str, seed: Seed
@@ -218,6 +218,11 @@ def score_delta(
 ) -> Sample:
     """The delta of XTREME's score, in paired seeds."""
     return measured.delta(model, intermediate, target, mean_of(measured.languages(target)), POINTS, seeds)
+
+
+def helps(delta: float) -> bool:
+    """Whether a mean delta is above 0: a tie is no gain, whatever the order of its sums leaves of it."""
+    return round(delta, 9) > 0
 
 
 def common_seeds(measured: Measured, model: str, names: Sequence[str], target: str) -> tuple[Seed, ...]:

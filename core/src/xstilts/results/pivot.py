@@ -70,5 +70,7 @@ def seeds_note(columns: dict[str, list[dict[str, float]]], *, ci: bool) -> str:
     if most < 2:
         return "One seed: nothing here tells an effect from the noise between seeds."
     if ci and most >= LEAST_SEEDS:
-        return "[low, high] is Student's 95 % interval over seeds; the choice of test items is not in it."
+        return (
+            "[low, high] is Student's 95 % interval over seeds. It does not cover the choice of test items."
+        )
     return f"± is the standard deviation over {most} seeds or fewer."

@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
+from math import inf
 from typing import Final
 
 from xstilts.catalogue import ENGLISH
+from xstilts.results.main import LEVEL
 from xstilts.results.measured import Measured
 from xstilts.results.rows import Evaluation, Results
 from xstilts.spec import Analysis
@@ -42,7 +44,6 @@ from xstilts.statistics import (
     transfer_gap,
 )
 
-LEVEL: Final = 0.05  # of the corrected p-value, below which a contrast is found
 CORRECTIONS: Final[Mapping[str, Callable[[Sequence[float]], list[float]]]] = {
     "Holm": holm,
     "BH": benjamini_hochberg,
@@ -69,7 +70,7 @@ class PrimaryRow:
         bootstrap: the crossed bootstrap's interval beside that of points; None where no items are known.
         adjusted: the p-value of points, corrected over the family of the target and the same cells.
         detectable: the smallest true contrast, in points, that would have been found with 80 % power, were it the only one: at
-            the correction's first step.
+            the correction's first step. Infinite where an interval does not cover seeds: then none is found.
         seeds: of each model.
         deltas: of each model, in points.
         cells: over which the contrast is.
@@ -169,12 +170,17 @@ def _asked(measured: Measured, target: str, analysis: Analysis) -> Iterator[_Con
         one = _Contrast(target, intermediate, measure, model, reference, weights)
         lacks = _lacks(measured, one)
         if not weights and not lacks:
-            lacks = (
-                "the target is not scored in a language other than English"
-                if not set(languages) - {ENGLISH}
-                else "the target is not scored in English"
-            )
+            lacks = _lacks_languages(languages)
         yield replace(one, lacks=lacks)
+
+
+def _lacks_languages(languages: Sequence[str]) -> str:
+    """Why a target that is scored does not have a measure."""
+    if not languages:
+        return "the target's evaluations have no language in common"
+    if not set(languages) - {ENGLISH}:
+        return "the target is not scored in a language other than English"
+    return "the target is not scored in English"
 
 
 def _lacks(measured: Measured, one: _Contrast) -> str:
@@ -250,7 +256,9 @@ def _rows(measured: Measured, cells: Cells, family: Sequence[_Contrast]) -> list
                 log_odds=interval(_terms(measured, one, LOG_ODDS)) if index in bootstraps else None,
                 bootstrap=bootstraps.get(index),
                 adjusted=points.p_value,
-                detectable=smallest_detectable(points, 1 - LEVEL / len(family)),
+                detectable=smallest_detectable(points, 1 - LEVEL / len(family))
+                if points.covers_seeds
+                else inf,
                 seeds=tuple(term.sample.seeds for term in of_points),
                 deltas=tuple(term.sample.mean for term in of_points),
                 cells=cells,
@@ -308,9 +316,10 @@ def lowest_of_none(measured: Measured, target: str, languages: Sequence[str]) ->
 
 def missing_answers(results: Results) -> list[Evaluation]:
     """The evaluations that have scores and no answers, although others of their target have: made by an older trainer."""
+    answered = {cell.target for cell in results.answers}
     scored = {
         Evaluation(row.model, row.intermediate, row.target, row.seed)
         for row in results.rows
-        if any(cell.target == row.target for cell in results.answers)
+        if row.target in answered
     }
     return sorted(scored - results.answers.keys(), key=str)

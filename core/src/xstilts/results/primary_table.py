@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from xstilts.results.collapse import collapse_notes
+from xstilts.results.main import LEVEL
 from xstilts.results.measured import Measured
-from xstilts.results.primary import LEVEL, Cells, PrimaryRow, Unanswered, missing_answers, unanswered
+from xstilts.results.primary import Cells, PrimaryRow, Unanswered, missing_answers, unanswered
 from xstilts.results.rows import Results
 from xstilts.results.table import Column, Table
 from xstilts.results.words import (
@@ -27,6 +29,8 @@ TITLES = {
     "transferGap": "transfer gap",
     "worstLanguage": "worst language of none",
 }
+
+REASONS = 3  # so many are given why contrasts are not there
 
 
 def primary_table(rows: Sequence[PrimaryRow], results: Results, analysis: Analysis) -> Table:
@@ -75,7 +79,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         Column(
             "contrast",
             contrast,
-            "whose delta, less whose; a delta is against none, seed by seed",
+            "whose delta minus whose; a delta is against none, seed by seed",
             numeric=False,
         ),
         Column("intermediate", lambda row: row.intermediate, "what was trained on first", numeric=False),
@@ -108,7 +112,7 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
         ),
         Column(
             "detectable",
-            lambda row: f"{row.detectable:.2f}" if row.points.known else ABSENT,
+            lambda row: f"{row.detectable:.2f}" if isfinite(row.detectable) else ABSENT,
             f"the smallest true contrast, in points, found with 80 % power, by a corrected p below {LEVEL}, were it the only one",
         ),
         Column("seeds", lambda row: " and ".join(map(str, row.seeds)), "of each model"),
@@ -120,6 +124,15 @@ def _columns(results: Results, analysis: Analysis) -> tuple[Column[PrimaryRow], 
             RELATION_MEANING,
             numeric=False,
         ),
+    )
+
+
+def unanswered_words(asked: Sequence[Unanswered]) -> str:
+    """How many contrasts are not there, and why."""
+    reasons = list(dict.fromkeys(f"{one.target}: {one.reason}" for one in asked))
+    more = "; …" if len(reasons) > REASONS else ""
+    return (
+        f"Asked for and not there: {plural(len(asked), 'contrast')} ({'; '.join(reasons[:REASONS])}{more})."
     )
 
 
@@ -145,18 +158,18 @@ def _notes(rows: Sequence[PrimaryRow], asked: Sequence[Unanswered], results: Res
     yield "What is asked was fixed in the file (spec.analysis); all other differences are descriptive."
     if any(not row.points.covers_seeds and row.points.known for row in rows):
         yield (
-            "With one or two seeds an interval covers the choice of test items only, and no other training: with "
-            "other seeds a contrast may be another one."
+            "With one or two seeds an interval covers the choice of test items only. With other seeds a contrast may be "
+            "another one."
         )
     if any(not row.points.covers_items and row.points.known for row in rows):
         yield (
-            "Where it is not known which items were right, an interval covers seeds only: with other test items a contrast "
+            "Where it is not known which items were right, an interval covers seeds only. With other test items a contrast "
             "may be another one."
         )
     if any(not row.points.known for row in rows):
         yield "No interval: fewer than three seeds, and nothing known of single items."
     if asked:
-        yield f"Asked for and not there: {plural(len(asked), 'contrast')} ({asked[0].intermediate}: {asked[0].reason})."
+        yield unanswered_words(asked)
     measured = Measured(results)
     yield from collapse_notes(measured.collapsed)
     for target in {row.target: None for row in rows}:

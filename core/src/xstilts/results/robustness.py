@@ -15,7 +15,7 @@ from typing import Final
 
 from xstilts.catalogue import ENGLISH
 from xstilts.catalogue.languages import LANGUAGES, Language
-from xstilts.results.measured import Measured
+from xstilts.results.measured import Measured, helps
 from xstilts.results.primary import lowest_of_none
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import POINTS, Interval, Term, benjamini_hochberg, interval
@@ -190,7 +190,7 @@ def _robustness(measured: Measured, model: str, intermediate: str, target: str) 
         bottom=fmean(means[code] for code in lowest[:BOTTOM]) if len(lowest) >= BOTTOM else None,
         over_languages=stdev(means.values()) if len(means) > 1 else None,
         over_seeds=stdev(by_seed) if len(by_seed) > 1 else None,
-        improved=sum(value > 0 for value in deltas.values()) if deltas else None,
+        improved=sum(map(helps, deltas.values())) if deltas else None,
         compared=len(deltas),
         worst_delta=None if least is None else (least, deltas[least]),
         collapsed=sum(

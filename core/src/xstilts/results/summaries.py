@@ -18,7 +18,7 @@ import numpy as np
 
 from xstilts.catalogue import CATALOGUE
 from xstilts.results.main import Seed
-from xstilts.results.measured import Measured, common_seeds, score_delta
+from xstilts.results.measured import Measured, common_seeds, helps, score_delta
 from xstilts.results.selection import Selection, best
 from xstilts.spec.fields import BASELINE
 from xstilts.statistics import Interval, Sample, Term, interval, mean_over_tests
@@ -131,7 +131,7 @@ def consistencies(measured: Measured) -> list[Consistency]:
         }
         if means:
             related = tuple(name for name in means if is_related(measured, name, target))
-            helped = sum(value > 0 for value in means.values())
+            helped = sum(map(helps, means.values()))
             found.append(Consistency(model, target, helped, len(means), related))
     return found
 
@@ -268,7 +268,7 @@ def _target_mean(measured: Measured, model: str, intermediate: str, split: Split
         split=split,
         targets=tuple(targets),
         related=tuple(related),
-        helped=sum(score_delta(measured, model, intermediate, target).mean > 0 for target in targets),
+        helped=sum(helps(score_delta(measured, model, intermediate, target).mean) for target in targets),
         mean=interval([Term(1, mean)]),
         unrelated=None if without is None else interval([Term(1, without)]),
     )

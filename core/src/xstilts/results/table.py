@@ -11,17 +11,25 @@ from xstilts.catalogue import CATALOGUE
 from xstilts.results.collapse import COLLAPSED_MEANING, collapse_notes, collapsed
 from xstilts.results.combinations import Combination, Estimate, combinations
 from xstilts.results.rows import Results
-from xstilts.results.words import ABSENT, RELATION_MEANING, edge_words, partial_words, relation_words
+from xstilts.results.words import (
+    ABSENT,
+    RELATION_MEANING,
+    edge_words,
+    end,
+    partial_words,
+    relation_words,
+    signed,
+)
 from xstilts.stage import Family
 
 OF_E5 = (
-    "E5 models have been trained on translation pairs and on NLI, question answering and paraphrase data: "
-    "their none is no masked-language-model baseline, retrieval starts near its ceiling, and nothing here "
-    "speaks for or against results of other pretrained models."
+    "E5 models were trained on translation pairs and on NLI, question answering and paraphrase data. So their none is "
+    "no masked-language-model baseline, and retrieval starts near its ceiling. Nothing here speaks for or against "
+    "results of other pretrained models."
 )
 INTERVALS = (
-    "[low, high] is Student's 95 % interval over seeds, where there are three or more, else ± is as without --ci; the choice "
-    "of test items is not in it (in the primary answer it is), and nothing is corrected for how many there are."
+    "[low, high] is Student's 95 % interval over seeds, where there are three or more; else ± is as without --ci. It does not "
+    "cover the choice of test items (that of the primary answer does). Nothing is corrected for how many there are."
 )
 MISSING_NAMED = 8  # so many missing evaluations are named; the others are counted
 
@@ -51,21 +59,23 @@ class Table:
 
 def number(estimate: Estimate | None, *, ci: bool = False) -> str:
     """A score: one decimal, with the spread over seeds where there is one, or with its interval."""
-    return _text(estimate, "", ci=ci)
+    return _text(estimate, "{:z.1f}".format, "{:z.1f}".format, ci=ci)
 
 
 def difference(estimate: Estimate | None, *, ci: bool = False) -> str:
     """A difference: with its sign."""
-    return _text(estimate, "+", ci=ci)
+    return _text(estimate, signed, end, ci=ci)
 
 
-def _text(estimate: Estimate | None, sign: str, *, ci: bool) -> str:
+def _text(
+    estimate: Estimate | None, middle: Callable[[float], str], limit: Callable[[float], str], *, ci: bool
+) -> str:
     if estimate is None:
         return ABSENT
-    mean = f"{estimate.mean:{sign}z.1f}"
+    mean = middle(estimate.mean)
     interval = estimate.interval if ci else None
     if interval is not None:
-        return f"{mean} [{interval[0]:{sign}z.1f}, {interval[1]:{sign}z.1f}]"
+        return f"{mean} [{limit(interval[0])}, {limit(interval[1])}]"
     return mean if estimate.spread is None else f"{mean} ±{estimate.spread:.1f}"
 
 
@@ -98,15 +108,15 @@ def _columns(*, ci: bool, collapsed: bool) -> tuple[Column[Combination], ...]:
         Column("intermediate", lambda row: row.intermediate, "what it was trained on first", numeric=False),
         Column("score", lambda row: score(row.score), "XTREME's: the mean over languages, English included"),
         Column("chance", _chance, "what a blind guess gets, where that means something"),
-        Column("delta", lambda row: change(row.delta), "score less that of none, same model and seed"),
+        Column("delta", lambda row: change(row.delta), "score minus that of none, same model and seed"),
         Column("English", lambda row: score(row.english), "the score in English, the language of training"),
         Column("zero-shot", lambda row: score(row.zero_shot), "the mean over the other languages"),
         Column(
             "zero-shot delta",
             lambda row: change(row.delta_zero_shot),
-            "zero-shot less that of none, same model and seed",
+            "zero-shot minus that of none, same model and seed",
         ),
-        Column("gap", lambda row: change(row.gap), "the transfer gap: English less zero-shot"),
+        Column("gap", lambda row: change(row.gap), "the transfer gap: English minus zero-shot"),
         Column("worst", _worst, "the other language with the lowest score"),
         Column("seeds", _seeds, "how many seeds have scores; no seed: nothing random decides the score"),
         Column("relation", relation, RELATION_MEANING, numeric=False),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from xstilts.catalogue.overlap import TrainingOverlap
+from xstilts.results.main import LEVEL
 from xstilts.results.rows import Results
 
 ABSENT: Final = "–"  # noqa: RUF001 - an en dash stands for what is not defined
@@ -46,8 +47,8 @@ def edge_words(results: Results) -> str:
     models = ", ".join(dict.fromkeys(one.model for one in at_edge))
     return (
         f"{len(at_edge)} of {plural(len(results.rates), 'learning rate')} that sweeps chose "
-        f"{'is' if len(at_edge) == 1 else 'are'} the smallest or the largest that was tried ({models}): a better one may "
-        "lie beyond, so the grid was too narrow there."
+        f"{'is' if len(at_edge) == 1 else 'are'} the smallest or the largest that was tried ({models}). A better one may "
+        "lie beyond: the grid was too narrow there."
     )
 
 
@@ -57,20 +58,31 @@ def partial_words(results: Results) -> str:
 
 
 def signed(value: float | None, digits: int = 1) -> str:
-    """A difference, with its sign."""
-    return ABSENT if value is None else f"{value:+z.{digits}f}"
+    """A difference, with its sign; what rounds to 0 has none."""
+    if value is None:
+        return ABSENT
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
+def end(value: float, digits: int = 1) -> str:
+    """An end of an interval: where it would round to 0, with the digits that tell on which side it lies, up to three more."""
+    longer = (signed(value, digits + more) for more in range(4))
+    return next((text for text in longer if float(text)), signed(value, digits))
 
 
 def span(low: float, high: float, digits: int = 1) -> str:
     """The ends of an interval."""
-    return f"{low:+z.{digits}f} to {high:+z.{digits}f}"
+    return f"{end(low, digits)} to {end(high, digits)}"
 
 
 def p_value(value: float | None) -> str:
-    """A p-value."""
+    """A p-value, never rounded up to the level that it is below."""
     if value is None:
         return ABSENT
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if round(value, 3) < LEVEL or value >= LEVEL else "< 0.050"
 
 
 def plural(count: int, word: str) -> str:

@@ -35,7 +35,7 @@ class Interval:
         estimate: the contrast.
         low, high: the ends of the interval.
         standard_error: of the estimate.
-        degrees: of freedom of the quantile; infinite where only items vary.
+        degrees: of freedom of the quantile; infinite where nothing varies.
         p_value: two-sided, of the hypothesis that the contrast is 0.
         covers_seeds: False where a model has one or two seeds: then the interval covers the choice of test items only,
             which must be said beside it.
@@ -85,7 +85,7 @@ def interval(terms: Sequence[Term], confidence: float = CONFIDENCE) -> Interval:
             covers_items=False,
         )
     variance = sum(part for part, _ in parts)
-    degrees = _satterthwaite(parts) if covers_seeds else inf
+    degrees = _satterthwaite(parts)
     error = sqrt(variance)
     reach = _quantile((1 + confidence) / 2, degrees) * error
     return Interval(
