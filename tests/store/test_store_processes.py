@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.errors import StoreError
+from xstilts.errors import UnavailableError
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_an_owner_that_was_frozen_finds_its_lease_gone(shared_place, make_stage)
     store, stage = shared_place.store(), make_stage("org/frozen")
     with (
         store.lock(stage.key),
-        pytest.raises(StoreError, match="another one has taken over"),
+        pytest.raises(UnavailableError, match="another one has taken over"),
         store.write(stage, {}) as draft,
     ):
         be_late(draft.path, shared_place, f"default/locks/{stage.key}")
