@@ -16,6 +16,7 @@ from xstilts.canonical import sha256_hex, tree_digest
 from xstilts.errors import StoreError
 from xstilts.stage import Stage
 from xstilts.store import Manifest, Store
+from xstilts.store.objects import Objects
 
 from .conftest import make_place
 
@@ -277,6 +278,41 @@ def test_a_flipped_bit_is_seen_when_one_file_is_read(place, store, stage):
     with pytest.raises(StoreError, match="was damaged and is set aside"):
         store.read_bytes(stage.key, "scores.json")
     assert store.lookup(stage.key) is None
+
+
+def test_two_readers_of_a_damaged_artifact_set_it_aside_together(place, stage, monkeypatch):
+    first, second = place.store(), place.store()
+    save(first, stage)
+    copy = Objects.copy
+
+    def late(objects, source, target):
+        monkeypatch.undo()
+        first.set_aside(stage.key, "the first has seen it, too")
+        copy(objects, source, target)
+
+    monkeypatch.setattr(Objects, "copy", late)
+    second.set_aside(stage.key, "the second has seen it")
+    assert first.lookup(stage.key) is None
+    aside = [path.partition("/")[2] for path in place.set_aside()]
+    assert sorted(aside) == sorted([*FILES, "manifest.json", "set-aside.json"])
+
+
+def test_a_file_that_goes_while_it_is_read_is_looked_for_again(place, stage, monkeypatch):
+    store, other = place.store(), place.store()
+    save(store, stage)
+    read = type(store._backend).read
+
+    def late(self, path):
+        if path.endswith("scores.json"):
+            monkeypatch.undo()
+            other.set_aside(stage.key, "just now")
+        return read(self, path)
+
+    monkeypatch.setattr(type(store._backend), "read", late)
+    with pytest.raises(
+        StoreError, match=r"scores\.json: must be in artifact .*, is not; run its stage again"
+    ):
+        store.read_bytes(stage.key, "scores.json")
 
 
 def test_another_stages_manifest_is_not_taken(place, store, stage):

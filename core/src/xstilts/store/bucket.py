@@ -119,11 +119,13 @@ class Bucket:
     def move(self, source: str, target: str) -> bool:
         """See Backend. The manifest goes first: what is left without one is no artifact."""
         self._leases.check(_lease(source))
-        paths = self._manifest_first(source)
-        for path in paths:
-            self._objects.copy(f"{source}/{path}", f"{target}/{path}")
-            self._objects.delete(f"{source}/{path}")
-        return bool(paths)
+        moved = False
+        for path in self._manifest_first(source):
+            with suppress(FileNotFoundError):  # another process moves it, too
+                self._objects.copy(f"{source}/{path}", f"{target}/{path}")
+                self._objects.delete(f"{source}/{path}")
+                moved = True
+        return moved
 
     def remove(self, folder: str) -> None:
         """See Backend."""
