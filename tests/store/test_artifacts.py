@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
 
 from xstilts.canonical import sha256_hex, tree_digest
 from xstilts.errors import StoreError
@@ -171,6 +174,16 @@ def test_checkpoints_stay_where_nobody_knows_when_they_were_written(request, tmp
     store.keep_checkpoints(stage.key)
     monkeypatch.setattr(MemoryFileSystem, "modified", AbstractFileSystem.modified)
     assert store.unneeded([], [], datetime.now(UTC) + timedelta(days=1000)) == []
+
+
+@pytest.mark.slow
+def test_one_listing_tells_when_checkpoints_were_written(request, tmp_path, stage, monkeypatch):
+    store = make_place(request, "s3", tmp_path).store()
+    (store.checkpoint_dir(stage.key) / "1.json").write_text("state")
+    store.keep_checkpoints(stage.key)
+    monkeypatch.delattr(S3FileSystem, "modified")
+    (item,) = store.unneeded([], [], datetime.now(UTC) + timedelta(days=2))
+    assert item.name == stage.key
 
 
 def test_checkpoints_follow_their_stage_to_another_machine(place, stage, tmp_path, monkeypatch):

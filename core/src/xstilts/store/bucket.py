@@ -81,7 +81,7 @@ class Bucket:
     def last_write(self, folder: str) -> datetime | None:
         """See Backend. Another machine may train from what is kept, whatever lies here."""
         local = self._work / folder
-        times = [self._objects.modified(f"{folder}/{path}") for path in self._objects.listing(folder)]
+        times = self._objects.times(folder)
         times += [last_write(local)] if local.is_dir() else []
         known = [time for time in times if time is not None]
         return max(known) if known and len(known) == len(times) else None

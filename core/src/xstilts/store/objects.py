@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fsspec import AbstractFileSystem
 
@@ -43,14 +43,14 @@ class Objects:
 
     def listing(self, folder: str) -> dict[str, int]:
         """Relative path -> size in bytes of every object under a folder."""
-        root = self._path(folder) + "/"
-        with self._request(FileNotFoundError):
-            found = self._files.find(root, detail=True)
-        return {
-            path.removeprefix(root): int(info["size"])
-            for path, info in found.items()
-            if path.startswith(root)
-        }
+        return {path: int(info["size"]) for path, info in self._found(folder).items()}
+
+    def times(self, folder: str) -> list[datetime | None]:
+        """When each object under a folder was written last; None for one that is gone, or of which the service does not say."""
+        listed = {
+            path: info.get("LastModified") for path, info in self._found(folder).items()
+        }  # S3 tells at once
+        return [time or self._modified(f"{folder}/{path}") for path, time in listed.items()]
 
     def names(self, folder: str) -> list[str]:
         """The names directly under a folder, sorted; none where nothing is."""
@@ -114,14 +114,20 @@ class Objects:
         except FileNotFoundError:
             return
 
-    def modified(self, path: str) -> datetime | None:
-        """When an object was written last; None where there is none (any more), or the service does not say."""
+    def _modified(self, path: str) -> datetime | None:
         try:
             with self._request(FileNotFoundError):
                 time: datetime = self._files.modified(self._path(path))
         except (FileNotFoundError, NotImplementedError):
             return None
         return time.astimezone(UTC)
+
+    def _found(self, folder: str) -> dict[str, dict[str, Any]]:
+        """Relative path -> what a listing says of every object under a folder."""
+        root = self._path(folder) + "/"
+        with self._request(FileNotFoundError):
+            found = self._files.find(root, detail=True)
+        return {path.removeprefix(root): info for path, info in found.items() if path.startswith(root)}
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
