@@ -293,6 +293,23 @@ def test_a_flipped_bit_is_seen_when_one_file_is_read(place, store, stage):
     assert store.lookup(stage.key) is None
 
 
+def test_of_two_readers_one_makes_the_copy_and_the_other_waits(place, stage, monkeypatch):
+    save(place.store(), stage)
+    download = Objects.download
+    downloads: list[str] = []
+
+    def slowly(objects, path, target):
+        downloads.append(path)
+        time.sleep(0.1)
+        download(objects, path, target)
+
+    monkeypatch.setattr(Objects, "download", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda store: store.fetch(stage.key), [place.store(), place.store()]))
+    assert folders[0] == folders[1]
+    assert len(downloads) == len(set(downloads))
+
+
 def test_two_readers_of_a_damaged_artifact_set_it_aside_together(place, stage, monkeypatch):
     first, second = place.store(), place.store()
     save(first, stage)

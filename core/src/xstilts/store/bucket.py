@@ -18,7 +18,7 @@ from xstilts.canonical import sha256_hex
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
 from xstilts.store.files import damage, last_write
-from xstilts.store.locks import Leases, LeaseTimes
+from xstilts.store.locks import Leases, LeaseTimes, hold_file
 from xstilts.store.manifest import Contents
 from xstilts.store.objects import Objects
 
@@ -95,12 +95,19 @@ class Bucket:
             raise FileExistsError(folder)
 
     def materialise(self, folder: str, contents: Contents) -> Path:
-        """See Backend. A copy in the cache, whose files are hashed again whenever another process asks for it."""
+        """See Backend. A copy in the cache, whose files are hashed again whenever another process asks for it.
+
+        Of several processes one makes it, and the others wait.
+        """
         copy = self._copies / contents.outputs_digest
         if damage(copy, contents.files) is None:
             return copy
-        self._copies.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._copies, prefix=".download-") as scratch:
+        with (
+            hold_file(self._copies / f".{contents.outputs_digest}.lock"),
+            tempfile.TemporaryDirectory(dir=self._copies, prefix=".download-") as scratch,
+        ):
+            if damage(copy, contents.files) is None:
+                return copy
             fresh = Path(scratch) / "fresh"
             for relative in contents.files:
                 self._download(f"{folder}/{relative}", fresh / relative)
