@@ -21,6 +21,7 @@ from fsspec import AbstractFileSystem
 from xstilts.errors import Problem, UnavailableError
 
 _DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_DOWNLOADS: Final = 3  # of an object whose bytes do not all come
 
 
 class Objects:
@@ -30,7 +31,15 @@ class Objects:
         self._files = files
         self._base = base.rstrip("/")
         self._root = root
-        self._failures = _failures()
+        self._cut_off = _exceptions("aiohttp", "ClientPayloadError") + _exceptions(
+            "botocore.exceptions", "ReadTimeoutError"
+        )
+        # what s3fs and gcsfs raise when a service cannot be reached: they pass their libraries' own errors on as they are
+        self._failures = (
+            OSError,
+            *_exceptions("botocore.exceptions", "BotoCoreError"),
+            *_exceptions("aiohttp", "ClientError"),
+        )
 
     def has_bucket(self) -> bool:
         """Whether the bucket is there, where the service has such."""
@@ -96,10 +105,19 @@ class Objects:
             self._files.put_file(str(source), self._path(path))
 
     def download(self, path: str, target: Path) -> None:
-        """Write an object's bytes to a local file; FileNotFoundError where there is none."""
+        """Write an object's bytes to a local file; FileNotFoundError where there is none.
+
+        An answer that was cut off is asked for again: s3fs does so for small objects, but not for the parts of large ones.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._request(FileNotFoundError):
-            self._files.get_file(self._path(path), str(target))
+            for left in reversed(range(_DOWNLOADS)):
+                try:
+                    self._files.get_file(self._path(path), str(target))
+                    break
+                except self._cut_off:
+                    if not left:
+                        raise
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store; FileNotFoundError where there is none."""
@@ -146,14 +164,16 @@ class Objects:
             if isinstance(error, OSError) and (error.filename or error.errno in _DISK_IS_FULL):
                 raise
             raise UnavailableError(
-                Problem("store", f"must be reachable, {self._root} is not: {error}")
+                Problem(
+                    "store",
+                    f"must be reachable, {self._root} is not: {str(error) or type(error).__name__}",
+                )
             ) from error
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What an object store raises when it cannot be reached: s3fs passes botocore's own errors on as they are."""
+def _exceptions(module: str, name: str) -> tuple[type[Exception], ...]:
+    """An exception of a library; none where it is not installed."""
     try:
-        botocore = importlib.import_module("botocore.exceptions")
+        return (getattr(importlib.import_module(module), name),)
     except ModuleNotFoundError:
-        return (OSError,)
-    return (OSError, botocore.BotoCoreError)
+        return ()
