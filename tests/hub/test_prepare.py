@@ -194,6 +194,7 @@ def test_a_dropped_connection_continues_where_it_was(hub: Any, trainer: Trainer)
         ("group/gated", None, None, 64, "is gated: accept its terms"),
         ("group/gated", None, "wrong", 64, "is gated: accept its terms"),
         ("group/gated", None, "right", 0, ""),
+        ("group/model", None, hub_server.REVOKED, 64, "must be readable, the hub answered 401: set HF_TOKEN"),
         ("group/pickle", None, None, 64, "must hold safetensors weights"),
     ],
 )

@@ -158,6 +158,12 @@ def _errors(repository: str, revision: str | None) -> Iterator[None]:
     except (DatasetNotFoundError, DataFilesNotFoundError) as error:
         raise DataError(Problem(repository, _told(error))) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, ConnectionError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}:
+            sentence = (
+                f"must be readable, the hub answered {error.response.status_code}: set HF_TOKEN to a token that the hub knows "
+                "and that may read it, or to none"
+            )
+            raise DataError(Problem(repository, sentence)) from error
         raise UnavailableError(
             Problem(
                 repository,
