@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -93,7 +94,10 @@ class Trainer:
         self.environment.pop("HF_TOKEN", None)
         self.store = Store.open(str(folder / "store"))
 
-    def run(self, spec: Model, **environment: str) -> tuple[int, Stage, Result]:
+    def run(
+        self, spec: Model, largest_file: int = resource.RLIM_INFINITY, **environment: str
+    ) -> tuple[int, Stage, Result]:
+        """Run it; a file that becomes larger than so many bytes is an error of the disk."""
         stage = Stage.of(Kind.PREPARE, spec)
         file = self.folder / "STAGE.json"
         file.write_bytes(stage.to_json())
@@ -104,6 +108,7 @@ class Trainer:
             text=True,
             timeout=100,
             check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
         )
         assert "Traceback" not in process.stderr, process.stderr
         result = Result.model_validate_json((self.folder / "result.json").read_bytes())
@@ -334,6 +339,34 @@ def test_a_slice_that_is_not_there_is_named(
     assert code == 64
     assert result.error is not None
     assert sentence in result.error.message
+
+
+@pytest.mark.parametrize("where", ["download", "table"])
+def test_a_disk_that_takes_no_more_is_worth_another_try(hub: Any, trainer: Trainer, where: str) -> None:
+    rows = [{"premise": "a" * 1000, "label": number} for number in range(2000)]  # small as parquet
+    files = {"README.md": CONFIGS.encode(), "mnli/train-0.parquet": parquet(rows)}
+    hub.datasets["group/data"] = hub_server.Repository.of(files)
+    commit = hub_server.commit_of(files)
+    piece = Slice(repository="group/data", revision=commit, config="mnli", split="train")
+    spec = PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+    size = len(files["mnli/train-0.parquet"])
+    code, _, result = trainer.run(spec, largest_file=size // 2 if where == "download" else 10 * size)
+    assert code == 1
+    assert result.error is not None
+    assert "group/data" in result.error.field
+    assert "must be kept on this machine's disk, cannot be: " in result.error.message
+    assert "File too large" in result.error.message
+
+
+def test_a_damaged_file_says_how(hub: Any, trainer: Trainer) -> None:
+    rows = json.dumps({"sentence": "a"}).encode() + b"\n"
+    code, result = one_file(
+        hub, trainer, {"README.md": card(data_files="rows.jsonl"), "rows.jsonl": rows + b"{no"}
+    )
+    assert code == 64
+    assert result.error is not None
+    assert "cannot be read at commit" in result.error.message
+    assert "JSON" in result.error.message
 
 
 CANARY = "another namespace's row"

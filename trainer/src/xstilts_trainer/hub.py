@@ -66,7 +66,7 @@ def download_model(source: HubSource, commit: str) -> list[Path]:
 
     Raises:
         DataError: no such repository or commit, no access, or no safetensors weights there.
-        UnavailableError: the hub does not answer.
+        UnavailableError: the hub does not answer, or this machine's disk is full.
     """
     with _errors(source.repository, commit):
         folder = Path(
@@ -95,7 +95,7 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
     Raises:
         DataError: no such repository, commit, configuration or split, files that cannot be read, or that are not the
             repository's own.
-        UnavailableError: the hub does not answer.
+        UnavailableError: the hub does not answer, or this machine's disk is full.
     """
     with _errors(piece.repository, commit):
         try:
@@ -108,8 +108,13 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
         except LocalEntryNotFoundError:
             raise
         except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
+            reason = (
+                error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+            )
+            if isinstance(reason, OSError) and not isinstance(reason, FileNotFoundError):
+                raise reason from error
             place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
-            raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(error)}")) from error
+            raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(reason)}")) from error
     return rows
 
 
@@ -170,9 +175,13 @@ def _errors(repository: str, revision: str | None) -> Iterator[None]:
                 f"the hub did not answer ({type(error).__name__}: {_told(error)}); try again later",
             )
         ) from error
+    except OSError as error:
+        raise UnavailableError(
+            Problem(repository, f"must be kept on this machine's disk, cannot be: {error}")
+        ) from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """The error's text without the token: a server may repeat what it was sent."""
     token = get_token()
     return str(error).replace(token, "<token>") if token else str(error)
