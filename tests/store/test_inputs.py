@@ -143,11 +143,12 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, store, folder):
     (folder / "out").symlink_to(tmp_path / "secret")
     (folder / "loop").symlink_to(folder)
     (folder / "broken").symlink_to("nothing")
+    (folder / "itself").symlink_to("itself")
     os.mkfifo(folder / "pipe")
     with pytest.raises(StoreError) as caught:
         store.put("my-task", folder)
     said = {problem.field: problem.message for problem in caught.value.problems}
-    assert said.keys() == {"out", "loop", "broken", "pipe"}
+    assert said.keys() == {"out", "loop", "broken", "itself", "pipe"}
     assert "leads out of the folder" in said["out"]
     assert "must be a plain file" in said["pipe"]
 
