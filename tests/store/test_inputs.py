@@ -7,6 +7,7 @@ import os
 import string
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,20 @@ def test_a_cached_copy_that_was_changed_is_fetched_anew(place, store, folder, tm
     (copy / "train.en.jsonl").write_bytes(b'{"a": 2}\n')
     assert read(store.fetch_input(ref)) == FILES
     assert place.set_aside() == {}
+
+
+@pytest.mark.parametrize("place", [pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
+def test_objects_that_stand_for_folders_do_not_count(place, store, folder):
+    """Consoles and some other tools make them: their names end with a slash."""
+    ref = store.put("my-task", folder)
+    client, base = fsspec.url_to_fs(place.root)
+    bucket, _, prefix = base.partition("/")
+    for path in ("", "default/", "default/inputs/", "default/uses/", f"default/inputs/my-task/{ref.digest}/"):
+        client.call_s3("put_object", Bucket=bucket, Key=f"{prefix}/{path}", Body=b"")
+    again = place.store()
+    assert list(again.inputs()) == [ref]
+    assert read(again.fetch_input(ref)) == FILES
+    assert list(again.uses()) == []
 
 
 def test_hidden_files_do_not_count(store, folder, tmp_path):

@@ -63,12 +63,14 @@ class Objects:
 
     def names(self, folder: str) -> list[str]:
         """The names directly under a folder, sorted; none where nothing is."""
+        here = self._path(folder)
         try:
             with self._request(FileNotFoundError):
-                found = self._files.ls(self._path(folder), detail=False)
+                found = self._files.ls(here, detail=False)
         except FileNotFoundError:
             return []
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+        below = {path.rstrip("/") for path in found} - {here}  # some tools make an object of a folder, too
+        return sorted(path.rsplit("/", 1)[-1] for path in below)
 
     def read(self, path: str) -> bytes:
         """An object's bytes; FileNotFoundError where there is none."""
@@ -141,11 +143,12 @@ class Objects:
         return time.astimezone(UTC)
 
     def _found(self, folder: str) -> dict[str, dict[str, Any]]:
-        """Relative path -> what a listing says of every object under a folder."""
+        """Relative path -> what a listing says of every object under a folder; those that stand for a folder are left out."""
         root = self._path(folder) + "/"
         with self._request(FileNotFoundError):
             found = self._files.find(root, detail=True)
-        return {path.removeprefix(root): info for path, info in found.items() if path.startswith(root)}
+        below = {path.removeprefix(root): info for path, info in found.items() if path.startswith(root)}
+        return {path: info for path, info in below.items() if path and not path.endswith("/")}
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
