@@ -263,6 +263,31 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(place, store, stage, how
     assert content(store.fetch(stage.key), manifest) == FILES
 
 
+def test_what_a_later_version_has_written_stays_where_it_is(place, store, stage, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "train.en.jsonl").write_text("{}")
+    ref = store.put("rows", tmp_path / "rows")
+    save(store, stage)
+    for folder, schema in ((stage.key, "manifest"), (f"inputs/rows/{ref.digest}", "input")):
+        path = f"default/{folder}/manifest.json"
+        manifest = json.loads(place.files(f"default/{folder}")["manifest.json"])
+        place.write(path, json.dumps({**manifest, "schema": f"xstilts.dev/{schema}/v12", "more": 1}).encode())
+    before = place.files("default")
+    for asked in (
+        lambda: store.lookup(stage.key),
+        lambda: store.fetch(stage.key),
+        lambda: store.fetch_input(ref),
+        lambda: store.put("rows", tmp_path / "rows"),
+        lambda: save(store, stage),
+        lambda: store.unneeded([], [], datetime.now(UTC)),
+    ):
+        with pytest.raises(StoreError, match=r"v1, was xstilts\.dev/.*/v12: a later version of xstilts"):
+            asked()
+    after = place.files("default")
+    changed = [path for path in before | after if before.get(path) != after.get(path)]
+    assert all(path.startswith("locks/") for path in changed)
+
+
 @pytest.mark.parametrize("how", ["truncated", "missing", "extra", "manifest"])
 def test_writing_sets_aside_what_a_lookup_found_damaged(place, store, stage, how):
     save(store, stage)
