@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -206,6 +207,16 @@ def test_the_files_mode_and_links_stay(invoke, hub):
     assert Path("link.yaml").is_symlink()
     assert Path("everything.yaml").stat().st_mode & 0o777 == 0o640
     assert COMMIT in Path("everything.yaml").read_text()
+
+
+def test_the_new_text_is_on_the_disk_before_it_takes_the_old_ones_place(invoke, hub, monkeypatch):
+    for name in ("own-rows", "rows"):
+        invoke("put", name, "rows")
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    assert invoke("pin", "everything.yaml").exit_code == 0
+    assert Path("everything.yaml").stat().st_ino in synced
 
 
 # The hub
