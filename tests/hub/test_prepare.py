@@ -173,6 +173,31 @@ def test_what_others_have_brought_into_the_cache_stays_there(
     assert fresh.run(spec)[2].outputs_digest == result.outputs_digest
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_without_the_hub_a_model_is_what_the_cache_has_whole(
+    hub: Any, trainer: Trainer, *, whole: bool
+) -> None:
+    """Of what others have brought there the hub alone knows whether it is all."""
+    repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    commit = repository.branches["main"]
+    fetch = (
+        "import sys; from huggingface_hub import hf_hub_download, snapshot_download\n"
+        "name, commit, *files = sys.argv[1:]\n"
+        "[hf_hub_download(name, file, revision=commit) for file in files] or snapshot_download(name, revision=commit)"
+    )
+    files = () if whole else ("config.json", "model.safetensors")
+    arguments = [sys.executable, "-c", fetch, "group/model", commit, *files]
+    subprocess.run(arguments, env=trainer.environment, check=True, capture_output=True)
+    code, stage, result = trainer.run(model("group/model", commit), HF_ENDPOINT="http://127.0.0.1:9")
+    if whole:
+        assert code == 0, result.error
+        assert set(trainer.manifest(stage).files) == {"config.json", "model.safetensors", "tokenizer.json"}
+    else:
+        assert code == 1
+        assert result.error is not None
+        assert "the hub did not answer" in result.error.message
+
+
 def test_an_unpinned_model_is_what_main_is_now_and_says_which(hub: Any, trainer: Trainer) -> None:
     repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
     commit = repository.push({**MODEL, "model.safetensors": b"moved on"})
@@ -339,6 +364,24 @@ def test_a_slice_that_is_not_there_is_named(
     assert code == 64
     assert result.error is not None
     assert sentence in result.error.message
+
+
+def test_without_the_hub_no_rows_are_those_of_another_commit(hub: Any, trainer: Trainer) -> None:
+    """The data sets' library takes the last that it has seen of a name, whatever commit is asked for."""
+    lines = {"README.md": card(data_files="rows.jsonl"), "rows.jsonl": b'{"sentence": "old"}'}
+    repository = hub.datasets["group/data"] = hub_server.Repository.of(lines)
+    old = repository.branches["main"]
+    new = repository.push({**lines, "rows.jsonl": b'{"sentence": "new"}'})
+
+    def spec(commit: str) -> PrepareDataSpec:
+        piece = Slice(repository="group/data", revision=commit, split="train")
+        return PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+
+    assert trainer.run(spec(old))[0] == 0
+    code, _, result = trainer.run(spec(new), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="1")
+    assert code == 1
+    assert result.error is not None
+    assert "the hub did not answer" in result.error.message
 
 
 @pytest.mark.parametrize("where", ["download", "table"])

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
 from datasets import Dataset, DatasetBuilder, load_dataset_builder
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
+from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import (
+    DryRunError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -68,16 +71,21 @@ def download_model(source: HubSource, commit: str) -> list[Path]:
         DataError: no such repository or commit, no access, or no safetensors weights there.
         UnavailableError: the hub does not answer, or this machine's disk is full.
     """
+    fetch = partial(
+        snapshot_download,
+        source.repository,
+        revision=commit,
+        allow_patterns=list(MODEL_FILES),
+        ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
+    )
     with _errors(source.repository, commit):
-        folder = Path(
-            snapshot_download(
-                source.repository,
-                revision=commit,
-                allow_patterns=list(MODEL_FILES),
-                ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
-            )
-        )
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+        try:
+            listed = fetch(dry_run=True)
+        except DryRunError as error:
+            # without a listing of the commit the library would take what the cache has of it for all of it
+            raise error.__cause__ or error from None
+        folder = Path(fetch())
+    files = sorted(folder / file.filename for file in listed)
     if not any(file.suffix == ".safetensors" for file in files):
         raise DataError(
             Problem(
@@ -100,6 +108,11 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
     with _errors(piece.repository, commit):
         try:
             builder = load_dataset_builder(piece.repository, piece.config, revision=commit)
+            if isinstance(
+                builder, Cache
+            ):  # rows that the library has seen last of this name, at whatever commit
+                sentence = f"the hub did not answer for commit {commit}; try again later"
+                raise UnavailableError(Problem(piece.repository, sentence))
             _refuse_foreign_files(builder, piece, commit)
             builder.download_and_prepare()
             rows: Dataset = builder.as_dataset(split=piece.split)
