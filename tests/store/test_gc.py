@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -114,6 +115,25 @@ def test_drafts_of_dead_processes_go_and_those_of_living_ones_stay(invoke, stage
         assert draft.path.is_dir()
     assert not list(Path(STORE, "default/drafts").iterdir())
     assert store.lookup(stage.key)
+
+
+def test_two_may_remove_the_same_at_once(invoke):
+    """What one has begun to remove is a draft of nobody for the other."""
+    store, other = Store.open(STORE), Store.open(STORE)
+    key = next(iter(run("one.yaml", store)))
+    rmtree = shutil.rmtree
+    with pytest.MonkeyPatch.context() as patch:
+
+        def late(folder, **options):
+            patch.undo()
+            for item in other.unneeded([*other.keys()], [*other.inputs()], datetime.now(UTC)):
+                other.discard(item)
+            rmtree(folder, **options)
+
+        patch.setattr(shutil, "rmtree", late)
+        store.remove(key)
+    assert key not in set(store.keys())
+    assert not list(Path(STORE, "default/drafts").iterdir())
 
 
 def test_checkpoints_go_when_nobody_needs_them_and_none_was_written_for_a_day(invoke):
