@@ -63,6 +63,15 @@ def be_late(draft, place, lease):
     place.write(f"{lease}/{len(place.files(lease)) + 1:08d}", b"another's")
 
 
+@pytest.mark.parametrize("shared_place", ["s3"], indirect=True)
+def test_what_a_killed_reader_has_left_goes_with_the_next(shared_place, tmp_path, make_stage):
+    work("read", shared_place.root, "org/read")
+    copies = tmp_path / "cache/xstilts/store"
+    assert any(path.is_file() and path.suffix != ".lock" for path in copies.rglob("*"))
+    copy = shared_place.store().fetch(make_stage("org/read").key)
+    assert [path for path in copies.iterdir() if path.suffix != ".lock"] == [copy]
+
+
 def test_killed_at_any_point_it_is_whole_or_not_there_and_can_be_written_again(shared_place, tmp_path):
     log = tmp_path / "log"
     work("interrupted", shared_place.root, "org/interrupted", log)

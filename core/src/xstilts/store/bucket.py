@@ -8,6 +8,7 @@ next one has finished. Readers get a copy in the user's cache, found by the dige
 from __future__ import annotations
 
 import errno
+import shutil
 import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
@@ -102,19 +103,20 @@ class Bucket:
         copy = self._copies / contents.outputs_digest
         if damage(copy, contents.files) is None:
             return copy
-        with (
-            hold_file(self._copies / f".{contents.outputs_digest}.lock"),
-            tempfile.TemporaryDirectory(dir=self._copies, prefix=".download-") as scratch,
-        ):
+        with hold_file(copy.with_name(f".{copy.name}.lock")):
             if damage(copy, contents.files) is None:
                 return copy
-            fresh = Path(scratch) / "fresh"
-            for relative in contents.files:
-                self._download(f"{folder}/{relative}", fresh / relative)
-            problem = damage(fresh, contents.files)
-            if problem:
-                raise DamagedError(problem)
-            _replace(copy, fresh, Path(scratch) / "stale")
+            downloads = f".{copy.name}.download-"
+            for left in self._copies.glob(f"{downloads}*"):  # by processes that were killed: the lock is ours
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=self._copies, prefix=downloads) as scratch:
+                fresh = Path(scratch) / "fresh"
+                for relative in contents.files:
+                    self._download(f"{folder}/{relative}", fresh / relative)
+                problem = damage(fresh, contents.files)
+                if problem:
+                    raise DamagedError(problem)
+                _replace(copy, fresh, Path(scratch) / "stale")
         return copy
 
     def _download(self, path: str, target: Path) -> None:
