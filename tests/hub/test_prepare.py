@@ -366,19 +366,24 @@ def test_a_slice_that_is_not_there_is_named(
     assert sentence in result.error.message
 
 
-def test_without_the_hub_no_rows_are_those_of_another_commit(hub: Any, trainer: Trainer) -> None:
+@pytest.mark.parametrize("config", [None, "other"])
+def test_without_the_hub_no_rows_are_those_of_another_commit(
+    hub: Any, trainer: Trainer, config: str | None
+) -> None:
     """The data sets' library takes the last that it has seen of a name, whatever commit is asked for."""
     lines = {"README.md": card(data_files="rows.jsonl"), "rows.jsonl": b'{"sentence": "old"}'}
     repository = hub.datasets["group/data"] = hub_server.Repository.of(lines)
     old = repository.branches["main"]
     new = repository.push({**lines, "rows.jsonl": b'{"sentence": "new"}'})
 
-    def spec(commit: str) -> PrepareDataSpec:
-        piece = Slice(repository="group/data", revision=commit, split="train")
+    def spec(commit: str, config: str | None = None) -> PrepareDataSpec:
+        piece = Slice(repository="group/data", revision=commit, config=config, split="train")
         return PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
 
     assert trainer.run(spec(old))[0] == 0
-    code, _, result = trainer.run(spec(new), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="1")
+    code, _, result = trainer.run(
+        spec(new, config), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="1"
+    )
     assert code == 1
     assert result.error is not None
     assert "the hub did not answer" in result.error.message

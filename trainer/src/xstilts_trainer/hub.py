@@ -107,10 +107,10 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
     """
     with _errors(piece.repository, commit):
         try:
+            # asked first: where the hub does not answer, the library takes the rows that it has seen last, at whatever commit
+            HfApi().dataset_info(piece.repository, revision=commit)
             builder = load_dataset_builder(piece.repository, piece.config, revision=commit)
-            if isinstance(
-                builder, Cache
-            ):  # rows that the library has seen last of this name, at whatever commit
+            if isinstance(builder, Cache):  # it has not answered since
                 sentence = f"the hub did not answer for commit {commit}; try again later"
                 raise UnavailableError(Problem(piece.repository, sentence))
             _refuse_foreign_files(builder, piece, commit)
