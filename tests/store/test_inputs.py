@@ -118,6 +118,18 @@ def test_a_cached_copy_that_was_changed_is_fetched_anew(place, store, folder, tm
     assert place.set_aside() == {}
 
 
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+def test_what_a_mark_stands_for_outlasts_a_power_cut(store, folder, monkeypatch, tmp_path):
+    """Its stages read one input, whatever is put later: the file is on the disk, and its name in the folder."""
+    ref = store.put("my-task", folder)
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    assert store.pinned("my-task", "unpinned:mark") == ref
+    (pin,) = (tmp_path / "store/default/inputs/my-task/pins").iterdir()
+    assert synced == [pin.stat().st_ino, pin.parent.stat().st_ino]
+
+
 @pytest.mark.parametrize("place", [pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
 def test_objects_that_stand_for_folders_do_not_count(place, store, folder):
     """Consoles and some other tools make them: their names end with a slash."""

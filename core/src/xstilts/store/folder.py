@@ -62,6 +62,7 @@ class Folder:
         partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         write_synced(partial, content)
         partial.replace(target)
+        sync_folder(target.parent)
 
     @property
     def work(self) -> Path:
