@@ -132,6 +132,14 @@ def test_a_config_that_tells_no_size_has_none(config):
     assert Size.of_config(config) is None
 
 
+@pytest.mark.parametrize("value", ["2", 0, -2, 1.5, float("inf"), float("nan"), 10**12, True, None, [1]])
+@pytest.mark.parametrize("name", ["XLMR_LARGE", "MT5_LARGE", "MDEBERTA_BASE"])
+def test_a_config_with_a_number_that_is_none_has_no_size(name, value):
+    config = config_of(KNOWN[name]).to_dict()
+    for field in ("vocab_size", "num_layers" if name == "MT5_LARGE" else "num_hidden_layers"):
+        assert Size.of_config({**config, field: value}) is None
+
+
 def test_xlmr_large_takes_what_a_hand_count_says():
     """24 layers of 4 x 1024^2 attention and 2 x 1024 x 4096 feed-forward weights, 2 FLOPs each, and attention itself."""
     tokens = 128

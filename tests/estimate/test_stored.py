@@ -49,7 +49,8 @@ def put(tmp_path):
 def experiment(put, tmp_path):
     """A model and one own task of each kind, as files."""
     quiz = [
-        {"text": "x" * 38, "choices": ["a" * 19, "b" * 19, "c" * 19, "d" * 19], "label": 1} for _ in range(30)
+        {"text": "x\u2028" * 19, "choices": ["a" * 19, "b" * 19, "c" * 19, "d" * 19], "label": 1}
+        for _ in range(30)
     ]
     pairs = [{"source_sentence": "x" * 38, "target_sentence": "y" * 38} for _ in range(20)]
     tags = [{"tokens": ["word"] * 10, "tags": ["O"] * 10} for _ in range(15)]
@@ -57,7 +58,7 @@ def experiment(put, tmp_path):
     model = put("model", {"config.json": json.dumps(CONFIG), "model.safetensors": "weights"})
     data = {
         "quiz": put("quiz", {f"{split}.en.jsonl": lines(quiz) for split in ("train", "validation", "test")}),
-        "pairs": put("pairs", {"test.de.jsonl": lines(pairs)}),
+        "pairs": put("pairs", {"test.de.jsonl": "[" * 100_000 + "\n" + lines(pairs)}),
         "tagged": put(
             "tagged", {f"{split}.en.jsonl": lines(tags) for split in ("train", "validation", "test")}
         ),
@@ -98,7 +99,10 @@ def test_rows_are_counted_and_their_pieces_reckoned_from_characters(experiment):
     assert quiz.pieces == pytest.approx(10 + 5 + 4)  # question, one choice, special pieces
     assert quiz.joined == pytest.approx(10 + 4 * 5 + 3)
     pairs = rows[digests["pairs"], "test", "de"]
-    assert (pairs.rows, pairs.pieces) == (40, pytest.approx(10 + 2))  # each side is a sequence
+    assert (pairs.rows, pairs.pieces) == (
+        42,
+        pytest.approx(10 + 2),
+    )  # each side is a sequence; one row is broken
     tagged = rows[digests["tagged"], "train", "en"]
     assert (tagged.rows, tagged.pieces) == (15, pytest.approx(50 / 3.8 + 3))  # the tags are no text
     assert rows[digests["kinds"], "test", "en"].rows == 10
@@ -111,7 +115,12 @@ def test_what_cannot_be_read_is_not_known(experiment):
 
 @pytest.mark.parametrize(
     ("files", "known"),
-    [({"config.json": "not JSON"}, 0), ({"other.json": "{}"}, 0), ({"config.json": json.dumps(CONFIG)}, 1)],
+    [
+        ({"config.json": "not JSON"}, 0),
+        ({"config.json": "[" * 100_000}, 0),
+        ({"other.json": "{}"}, 0),
+        ({"config.json": json.dumps(CONFIG)}, 1),
+    ],
 )
 def test_a_folder_without_a_config_that_is_understood_has_no_size(put, tmp_path, files, known):
     model = put("model", files)

@@ -1,7 +1,7 @@
 """A small local server that speaks the hub's protocol, with repositories made in a test and faults on demand.
 
 Covered: repository information at a revision, file trees, paths-info, HEAD and GET of files with ETag, commit and
-Range, gated and missing repositories, missing revisions and files, connections that drop in the middle of a body.
+Range, gated and missing repositories, revoked tokens, missing revisions and files, connections that drop in the middle of a body.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+REVOKED = "revoked"  # a token that the hub does not know (any more)
 
 
 @dataclass
@@ -117,6 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound", f"no such address: {path}")
 
     def _repository(self, kind: str, name: str) -> Repository | None:
+        if self.headers.get("Authorization") == f"Bearer {REVOKED}":
+            self._error(401, "", "Invalid credentials in Authorization header")
+            return None
         repository: Repository | None = getattr(self.hub, kind).get(name)
         if repository is None:
             self._error(401, "RepoNotFound", "Repository not found")

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -93,7 +94,10 @@ class Trainer:
         self.environment.pop("HF_TOKEN", None)
         self.store = Store.open(str(folder / "store"))
 
-    def run(self, spec: Model, **environment: str) -> tuple[int, Stage, Result]:
+    def run(
+        self, spec: Model, largest_file: int = resource.RLIM_INFINITY, **environment: str
+    ) -> tuple[int, Stage, Result]:
+        """Run it; a file that becomes larger than so many bytes is an error of the disk."""
         stage = Stage.of(Kind.PREPARE, spec)
         file = self.folder / "STAGE.json"
         file.write_bytes(stage.to_json())
@@ -104,6 +108,7 @@ class Trainer:
             text=True,
             timeout=100,
             check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
         )
         assert "Traceback" not in process.stderr, process.stderr
         result = Result.model_validate_json((self.folder / "result.json").read_bytes())
@@ -168,6 +173,31 @@ def test_what_others_have_brought_into_the_cache_stays_there(
     assert fresh.run(spec)[2].outputs_digest == result.outputs_digest
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_without_the_hub_a_model_is_what_the_cache_has_whole(
+    hub: Any, trainer: Trainer, *, whole: bool
+) -> None:
+    """Of what others have brought there the hub alone knows whether it is all."""
+    repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
+    commit = repository.branches["main"]
+    fetch = (
+        "import sys; from huggingface_hub import hf_hub_download, snapshot_download\n"
+        "name, commit, *files = sys.argv[1:]\n"
+        "[hf_hub_download(name, file, revision=commit) for file in files] or snapshot_download(name, revision=commit)"
+    )
+    files = () if whole else ("config.json", "model.safetensors")
+    arguments = [sys.executable, "-c", fetch, "group/model", commit, *files]
+    subprocess.run(arguments, env=trainer.environment, check=True, capture_output=True)
+    code, stage, result = trainer.run(model("group/model", commit), HF_ENDPOINT="http://127.0.0.1:9")
+    if whole:
+        assert code == 0, result.error
+        assert set(trainer.manifest(stage).files) == {"config.json", "model.safetensors", "tokenizer.json"}
+    else:
+        assert code == 1
+        assert result.error is not None
+        assert "the hub did not answer" in result.error.message
+
+
 def test_an_unpinned_model_is_what_main_is_now_and_says_which(hub: Any, trainer: Trainer) -> None:
     repository = hub.models["group/model"] = hub_server.Repository.of(MODEL)
     commit = repository.push({**MODEL, "model.safetensors": b"moved on"})
@@ -194,6 +224,7 @@ def test_a_dropped_connection_continues_where_it_was(hub: Any, trainer: Trainer)
         ("group/gated", None, None, 64, "is gated: accept its terms"),
         ("group/gated", None, "wrong", 64, "is gated: accept its terms"),
         ("group/gated", None, "right", 0, ""),
+        ("group/model", None, hub_server.REVOKED, 64, "must be readable, the hub answered 401: set HF_TOKEN"),
         ("group/pickle", None, None, 64, "must hold safetensors weights"),
     ],
 )
@@ -333,6 +364,57 @@ def test_a_slice_that_is_not_there_is_named(
     assert code == 64
     assert result.error is not None
     assert sentence in result.error.message
+
+
+@pytest.mark.parametrize("config", [None, "other"])
+def test_without_the_hub_no_rows_are_those_of_another_commit(
+    hub: Any, trainer: Trainer, config: str | None
+) -> None:
+    """The data sets' library takes the last that it has seen of a name, whatever commit is asked for."""
+    lines = {"README.md": card(data_files="rows.jsonl"), "rows.jsonl": b'{"sentence": "old"}'}
+    repository = hub.datasets["group/data"] = hub_server.Repository.of(lines)
+    old = repository.branches["main"]
+    new = repository.push({**lines, "rows.jsonl": b'{"sentence": "new"}'})
+
+    def spec(commit: str, config: str | None = None) -> PrepareDataSpec:
+        piece = Slice(repository="group/data", revision=commit, config=config, split="train")
+        return PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+
+    assert trainer.run(spec(old))[0] == 0
+    code, _, result = trainer.run(
+        spec(new, config), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="1"
+    )
+    assert code == 1
+    assert result.error is not None
+    assert "the hub did not answer" in result.error.message
+
+
+@pytest.mark.parametrize("where", ["download", "table"])
+def test_a_disk_that_takes_no_more_is_worth_another_try(hub: Any, trainer: Trainer, where: str) -> None:
+    rows = [{"premise": "a" * 1000, "label": number} for number in range(2000)]  # small as parquet
+    files = {"README.md": CONFIGS.encode(), "mnli/train-0.parquet": parquet(rows)}
+    hub.datasets["group/data"] = hub_server.Repository.of(files)
+    commit = hub_server.commit_of(files)
+    piece = Slice(repository="group/data", revision=commit, config="mnli", split="train")
+    spec = PrepareDataSpec(task="own", files=(DataFile(split="train", language="en", slices=(piece,)),))
+    size = len(files["mnli/train-0.parquet"])
+    code, _, result = trainer.run(spec, largest_file=size // 2 if where == "download" else 10 * size)
+    assert code == 1
+    assert result.error is not None
+    assert "group/data" in result.error.field
+    assert "must be kept on this machine's disk, cannot be: " in result.error.message
+    assert "File too large" in result.error.message
+
+
+def test_a_damaged_file_says_how(hub: Any, trainer: Trainer) -> None:
+    rows = json.dumps({"sentence": "a"}).encode() + b"\n"
+    code, result = one_file(
+        hub, trainer, {"README.md": card(data_files="rows.jsonl"), "rows.jsonl": rows + b"{no"}
+    )
+    assert code == 64
+    assert result.error is not None
+    assert "cannot be read at commit" in result.error.message
+    assert "JSON" in result.error.message
 
 
 CANARY = "another namespace's row"

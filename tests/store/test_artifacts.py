@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
 
 from xstilts.canonical import sha256_hex, tree_digest
 from xstilts.errors import StoreError
 from xstilts.stage import Stage
 from xstilts.store import Manifest, Store
+from xstilts.store.objects import Objects
 
 from .conftest import make_place
 
@@ -172,6 +176,16 @@ def test_checkpoints_stay_where_nobody_knows_when_they_were_written(request, tmp
     assert store.unneeded([], [], datetime.now(UTC) + timedelta(days=1000)) == []
 
 
+@pytest.mark.slow
+def test_one_listing_tells_when_checkpoints_were_written(request, tmp_path, stage, monkeypatch):
+    store = make_place(request, "s3", tmp_path).store()
+    (store.checkpoint_dir(stage.key) / "1.json").write_text("state")
+    store.keep_checkpoints(stage.key)
+    monkeypatch.delattr(S3FileSystem, "modified")
+    (item,) = store.unneeded([], [], datetime.now(UTC) + timedelta(days=2))
+    assert item.name == stage.key
+
+
 def test_checkpoints_follow_their_stage_to_another_machine(place, stage, tmp_path, monkeypatch):
     first = place.store()
     folder = first.checkpoint_dir(stage.key)
@@ -249,6 +263,31 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(place, store, stage, how
     assert content(store.fetch(stage.key), manifest) == FILES
 
 
+def test_what_a_later_version_has_written_stays_where_it_is(place, store, stage, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "train.en.jsonl").write_text("{}")
+    ref = store.put("rows", tmp_path / "rows")
+    save(store, stage)
+    for folder, schema in ((stage.key, "manifest"), (f"inputs/rows/{ref.digest}", "input")):
+        path = f"default/{folder}/manifest.json"
+        manifest = json.loads(place.files(f"default/{folder}")["manifest.json"])
+        place.write(path, json.dumps({**manifest, "schema": f"xstilts.dev/{schema}/v12", "more": 1}).encode())
+    before = place.files("default")
+    for asked in (
+        lambda: store.lookup(stage.key),
+        lambda: store.fetch(stage.key),
+        lambda: store.fetch_input(ref),
+        lambda: store.put("rows", tmp_path / "rows"),
+        lambda: save(store, stage),
+        lambda: store.unneeded([], [], datetime.now(UTC)),
+    ):
+        with pytest.raises(StoreError, match=r"v1, was xstilts\.dev/.*/v12: a later version of xstilts"):
+            asked()
+    after = place.files("default")
+    changed = [path for path in before | after if before.get(path) != after.get(path)]
+    assert all(path.startswith("locks/") for path in changed)
+
+
 @pytest.mark.parametrize("how", ["truncated", "missing", "extra", "manifest"])
 def test_writing_sets_aside_what_a_lookup_found_damaged(place, store, stage, how):
     save(store, stage)
@@ -277,6 +316,58 @@ def test_a_flipped_bit_is_seen_when_one_file_is_read(place, store, stage):
     with pytest.raises(StoreError, match="was damaged and is set aside"):
         store.read_bytes(stage.key, "scores.json")
     assert store.lookup(stage.key) is None
+
+
+def test_of_two_readers_one_makes_the_copy_and_the_other_waits(place, stage, monkeypatch):
+    save(place.store(), stage)
+    download = Objects.download
+    downloads: list[str] = []
+
+    def slowly(objects, path, target):
+        downloads.append(path)
+        time.sleep(0.1)
+        download(objects, path, target)
+
+    monkeypatch.setattr(Objects, "download", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda store: store.fetch(stage.key), [place.store(), place.store()]))
+    assert folders[0] == folders[1]
+    assert len(downloads) == len(set(downloads))
+
+
+def test_two_readers_of_a_damaged_artifact_set_it_aside_together(place, stage, monkeypatch):
+    first, second = place.store(), place.store()
+    save(first, stage)
+    copy = Objects.copy
+
+    def late(objects, source, target):
+        monkeypatch.undo()
+        first.set_aside(stage.key, "the first has seen it, too")
+        copy(objects, source, target)
+
+    monkeypatch.setattr(Objects, "copy", late)
+    second.set_aside(stage.key, "the second has seen it")
+    assert first.lookup(stage.key) is None
+    aside = [path.partition("/")[2] for path in place.set_aside()]
+    assert sorted(aside) == sorted([*FILES, "manifest.json", "set-aside.json"])
+
+
+def test_a_file_that_goes_while_it_is_read_is_looked_for_again(place, stage, monkeypatch):
+    store, other = place.store(), place.store()
+    save(store, stage)
+    read = type(store._backend).read
+
+    def late(self, path):
+        if path.endswith("scores.json"):
+            monkeypatch.undo()
+            other.set_aside(stage.key, "just now")
+        return read(self, path)
+
+    monkeypatch.setattr(type(store._backend), "read", late)
+    with pytest.raises(
+        StoreError, match=r"scores\.json: must be in artifact .*, is not; run its stage again"
+    ):
+        store.read_bytes(stage.key, "scores.json")
 
 
 def test_another_stages_manifest_is_not_taken(place, store, stage):

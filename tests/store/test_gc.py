@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,17 +117,38 @@ def test_drafts_of_dead_processes_go_and_those_of_living_ones_stay(invoke, stage
     assert store.lookup(stage.key)
 
 
+def test_two_may_remove_the_same_at_once(invoke):
+    """What one has begun to remove is a draft of nobody for the other."""
+    store, other = Store.open(STORE), Store.open(STORE)
+    key = next(iter(run("one.yaml", store)))
+    rmtree = shutil.rmtree
+    with pytest.MonkeyPatch.context() as patch:
+
+        def late(folder, **options):
+            patch.undo()
+            for item in other.unneeded([*other.keys()], [*other.inputs()], datetime.now(UTC)):
+                other.discard(item)
+            rmtree(folder, **options)
+
+        patch.setattr(shutil, "rmtree", late)
+        store.remove(key)
+    assert key not in set(store.keys())
+    assert not list(Path(STORE, "default/drafts").iterdir())
+
+
 def test_checkpoints_go_when_nobody_needs_them_and_none_was_written_for_a_day(invoke):
     store = Store.open(STORE)
-    needed = next(iter(run("one.yaml", store)))
+    done, needed = list(run("one.yaml", store))[:2]
+    store.remove(needed)  # it has still to run
     two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
-    for key, old in ((needed, True), ("0" * 64, True), ("1" * 64, False)):
+    for key, old in ((done, True), (needed, True), ("0" * 64, True), ("1" * 64, False)):
         folder = store.checkpoint_dir(key)
         (folder / "step").write_text("state")
         for path in (folder / "step", folder):
             if old:
                 os.utime(path, (two_days_ago, two_days_ago))
-    assert f"checkpoint        5 B  {'0' * 64}\n" in invoke("one.yaml", "--yes").stdout
+    listed = invoke("one.yaml", "--yes").stdout.splitlines()
+    assert {f"checkpoint        5 B  {key}" for key in (done, "0" * 64)} < set(listed)
     assert {path.name for path in Path(STORE, "default/checkpoints").iterdir()} == {needed, "1" * 64}
 
 

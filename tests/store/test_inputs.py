@@ -7,6 +7,7 @@ import os
 import string
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,6 +118,32 @@ def test_a_cached_copy_that_was_changed_is_fetched_anew(place, store, folder, tm
     assert place.set_aside() == {}
 
 
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+def test_what_a_mark_stands_for_outlasts_a_power_cut(store, folder, monkeypatch, tmp_path):
+    """Its stages read one input, whatever is put later: the file is on the disk, and its name in the folder."""
+    ref = store.put("my-task", folder)
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    assert store.pinned("my-task", "unpinned:mark") == ref
+    (pin,) = (tmp_path / "store/default/inputs/my-task/pins").iterdir()
+    assert synced == [pin.stat().st_ino, pin.parent.stat().st_ino]
+
+
+@pytest.mark.parametrize("place", [pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
+def test_objects_that_stand_for_folders_do_not_count(place, store, folder):
+    """Consoles and some other tools make them: their names end with a slash."""
+    ref = store.put("my-task", folder)
+    client, base = fsspec.url_to_fs(place.root)
+    bucket, _, prefix = base.partition("/")
+    for path in ("", "default/", "default/inputs/", "default/uses/", f"default/inputs/my-task/{ref.digest}/"):
+        client.call_s3("put_object", Bucket=bucket, Key=f"{prefix}/{path}", Body=b"")
+    again = place.store()
+    assert list(again.inputs()) == [ref]
+    assert read(again.fetch_input(ref)) == FILES
+    assert list(again.uses()) == []
+
+
 def test_hidden_files_do_not_count(store, folder, tmp_path):
     ref = store.put("my-task", folder)
     fill(folder, {".DS_Store": b"", ".git/objects/a": b"", "deep/.cache/b": b"", "deep/Thumbs.db": b""})
@@ -143,11 +170,12 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, store, folder):
     (folder / "out").symlink_to(tmp_path / "secret")
     (folder / "loop").symlink_to(folder)
     (folder / "broken").symlink_to("nothing")
+    (folder / "itself").symlink_to("itself")
     os.mkfifo(folder / "pipe")
     with pytest.raises(StoreError) as caught:
         store.put("my-task", folder)
     said = {problem.field: problem.message for problem in caught.value.problems}
-    assert said.keys() == {"out", "loop", "broken", "pipe"}
+    assert said.keys() == {"out", "loop", "broken", "itself", "pipe"}
     assert "leads out of the folder" in said["out"]
     assert "must be a plain file" in said["pipe"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -208,12 +209,22 @@ def test_the_files_mode_and_links_stay(invoke, hub):
     assert COMMIT in Path("everything.yaml").read_text()
 
 
+def test_the_new_text_is_on_the_disk_before_it_takes_the_old_ones_place(invoke, hub, monkeypatch):
+    for name in ("own-rows", "rows"):
+        invoke("put", name, "rows")
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    assert invoke("pin", "everything.yaml").exit_code == 0
+    assert Path("everything.yaml").stat().st_ino in synced
+
+
 # The hub
 
 
 def test_the_commit_of_a_branch_and_the_token(hub, monkeypatch):
     assert current_commit("datasets", "org/data", "refs/convert/parquet", "field") == COMMIT
-    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("HF_TOKEN", "secret\n")  # as a Secret that was made of a file has it
     assert current_commit("models", "org/model", "main", "field") == COMMIT
     assert hub.requests == [
         ("/api/datasets/org/data/revision/refs%2Fconvert%2Fparquet", None),
@@ -261,7 +272,11 @@ def test_a_hub_that_is_not_there(monkeypatch):
         UnavailableError, match=r"cannot be looked up at http://127\.0\.0\.1:9: .*; try again later"
     ):
         current_commit("models", "org/model", "main", "field")
-    monkeypatch.setenv("HF_ENDPOINT", "file:///etc")
+
+
+@pytest.mark.parametrize("endpoint", ["file:///etc", "http://", "http://[::1", "http://hub:port", "hub"])
+def test_an_address_of_the_hub_that_is_none(monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(SpecError, match="HF_ENDPOINT: must be an http"):
         current_commit("models", "org/model", "main", "field")
 

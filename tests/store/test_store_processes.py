@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.errors import StoreError
+from xstilts.errors import UnavailableError
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_an_owner_that_was_frozen_finds_its_lease_gone(shared_place, make_stage)
     store, stage = shared_place.store(), make_stage("org/frozen")
     with (
         store.lock(stage.key),
-        pytest.raises(StoreError, match="another one has taken over"),
+        pytest.raises(UnavailableError, match="another one has taken over"),
         store.write(stage, {}) as draft,
     ):
         be_late(draft.path, shared_place, f"default/locks/{stage.key}")
@@ -61,6 +61,15 @@ def test_an_owner_that_was_frozen_finds_its_lease_gone(shared_place, make_stage)
 def be_late(draft, place, lease):
     (draft / "late").write_text("late")
     place.write(f"{lease}/{len(place.files(lease)) + 1:08d}", b"another's")
+
+
+@pytest.mark.parametrize("shared_place", ["s3"], indirect=True)
+def test_what_a_killed_reader_has_left_goes_with_the_next(shared_place, tmp_path, make_stage):
+    work("read", shared_place.root, "org/read")
+    copies = tmp_path / "cache/xstilts/store"
+    assert any(path.is_file() and path.suffix != ".lock" for path in copies.rglob("*"))
+    copy = shared_place.store().fetch(make_stage("org/read").key)
+    assert [path for path in copies.iterdir() if path.suffix != ".lock"] == [copy]
 
 
 def test_killed_at_any_point_it_is_whole_or_not_there_and_can_be_written_again(shared_place, tmp_path):

@@ -19,6 +19,7 @@ from xstilts.stage import Family, HubSource, Kind, PrepareModelSpec, Stage
 from xstilts.store.artifacts import Store
 from xstilts.store.location import backend_for
 from xstilts.store.locks import LeaseTimes
+from xstilts.store.objects import Objects
 
 PATIENT = LeaseTimes(
     heartbeat=1, expiry=30, poll=0.05
@@ -114,6 +115,19 @@ def killed(root: str, repository: str, log: str) -> None:
     os.waitpid(owner, 0)
     finish(waiter)
     taken.write_text(json.dumps({"killed": kill_time, "taken": float(taken.read_text())}))
+
+
+def read(root: str, repository: str) -> None:
+    """A reader is killed when it has downloaded its first file."""
+    stage = make_stage(repository)
+    finish(fork(lambda: save(open_store(root), stage)))
+    download = Objects.download
+
+    def fetch() -> None:
+        Objects.download = lambda *asked: (download(*asked), os.kill(os.getpid(), signal.SIGKILL))
+        open_store(root).fetch(stage.key)
+
+    assert os.waitpid(fork(fetch), 0)[1] == signal.SIGKILL
 
 
 def interrupted(root: str, repository: str, log: str) -> None:
@@ -215,6 +229,7 @@ if __name__ == "__main__":
         "race": race,
         "unlocked": unlocked,
         "killed": killed,
+        "read": read,
         "interrupted": interrupted,
         "dropped": dropped,
     }

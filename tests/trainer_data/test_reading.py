@@ -6,13 +6,14 @@ import csv
 import errno
 import json
 import os
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from xstilts_trainer.data.examples import PairExample
-from xstilts_trainer.data.load import load_examples
+from xstilts_trainer.data.load import load_examples, load_texts
 
 from .conftest import MNLI, SQUAD, nli, problems, span
 
@@ -60,6 +61,29 @@ def test_a_csv_cell_may_hold_a_long_text(tmp_path):
     (tmp_path / "train.en.csv").write_text(f"premise,hypothesis,label\n{premise},H,0\n", encoding="utf-8")
     (example,) = load_examples(tmp_path, MNLI, "train", "en")
     assert example.text == premise
+
+
+def test_rows_of_a_csv_may_end_with_carriage_returns_alone(tmp_path):
+    (tmp_path / "train.en.csv").write_bytes(b'premise,hypothesis,label\rP,"H\rH",0\rP,H,1\r')
+    examples = load_examples(tmp_path, MNLI, "train", "en")
+    assert examples == [PairExample("P", "H\rH", 0), PairExample("P", "H", 1)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "header", "row"),
+    [(".jsonl", "", '{"text": "%s"}'), (".csv", "text\n", '"%s"'), (".tsv", "text\n", "%s")],
+)
+def test_a_corpus_may_be_larger_than_memory(tmp_path, suffix, header, row):
+    text = "ж" * 1000
+    path = tmp_path / f"train.ru{suffix}"
+    path.write_text(header + f"{row % text}\n" * 5000, encoding="utf-8")
+    tracemalloc.start()
+    try:
+        assert load_texts(tmp_path, "train", "ru", most=10) == [text] * 10
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < path.stat().st_size / 5
 
 
 @pytest.mark.parametrize(

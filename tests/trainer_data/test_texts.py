@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from xstilts.catalogue import CATALOGUE
-from xstilts.errors import DataError
+from xstilts.errors import DataError, SpecError
 from xstilts.stage import Hyperparameters
 from xstilts.task import Metric, Task, TaskType
 from xstilts_trainer.data.batches import collate
@@ -149,6 +151,37 @@ def test_an_answer_comes_back_and_only_windows_that_hold_it_are_trained_on(piece
         assert pieces.text(feature.labels["labels"]) == "w40 w41"
     assert all(len(feature) <= 40 and not feature.labels for feature in asked)
     assert {word for feature in asked for word in source(pieces, feature).split()} >= set(context.split())
+
+
+OWN_CHOICES = Task(
+    name="own", type=TaskType.MULTIPLE_CHOICE, format="multiple_choice", metric=Metric.ACCURACY
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "least"),
+    [
+        (CATALOGUE["squad"].task, span("w1 w2 w3 w4 w5 w6 w7 w8 w9", "w2"), 2),
+        (CATALOGUE["mnli"].task, PairExample("w1 w2", "w3 w4", 0), 2),
+        (OWN_CHOICES, ChoiceExample((("w1 w2", "w3"), ("w1 w2", "w4")), 1), 3),
+        (CATALOGUE["udpos"].task, TagExample(("w1", "w2"), (0, 1)), 2),
+        (CATALOGUE["panx"].task, TagExample(("w1", "w2"), (0, 1)), 1),
+    ],
+    ids=["spans", "pairs", "choices", "tags", "mentions"],
+)
+def test_a_length_that_the_format_itself_fills_is_refused(pieces, task, asked, least):
+    """With the least that is told every text has a piece, and the input that length."""
+    with pytest.raises(
+        SpecError, match=f"maxLength: must be at least .* for {task.name}, was 3: "
+    ) as refused:
+        features(pieces, max_length=3).training(task, [asked])
+    shortest = int(re.search(r"at least (\d+) for", str(refused.value))[1])
+    with pytest.raises(SpecError):
+        features(pieces, max_length=shortest - 1).test(task, [asked])
+    made = features(pieces, max_length=shortest).test(task, [asked]).features
+    assert max(map(len, made)) == shortest
+    own = int(re.search(r"(\d+) pieces of every input", str(refused.value))[1])
+    assert shortest - own == least
 
 
 def test_a_question_without_answer_is_answered_by_the_first_sentinel(pieces):

@@ -32,7 +32,7 @@ def current_commit(kind: RepositoryKind, repository: str, branch: str, field: st
     """
     address = f"{_endpoint()}/api/{kind}/{quote(repository)}/revision/{quote(branch, safe='')}"
     request = Request(address)  # noqa: S310 - the scheme is checked
-    token = os.environ.get("HF_TOKEN")
+    token = os.environ.get("HF_TOKEN", "").strip()  # of a file or a Secret, a line feed may come with it
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")  # never sent to another host
     try:
@@ -53,10 +53,15 @@ def current_commit(kind: RepositoryKind, repository: str, branch: str, field: st
 
 
 def _endpoint() -> str:
-    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
-    if urlsplit(endpoint).scheme not in {"http", "https"}:
+    endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
+    try:
+        parts = urlsplit(endpoint)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        sound = False
+    if not sound:
         raise SpecError(Problem("HF_ENDPOINT", f"must be an http:// or https:// address, was {endpoint!r}"))
-    return endpoint
+    return endpoint.rstrip("/")
 
 
 def _refused(

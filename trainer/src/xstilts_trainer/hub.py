@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
 from datasets import Dataset, DatasetBuilder, load_dataset_builder
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
+from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import (
+    DryRunError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -66,18 +69,23 @@ def download_model(source: HubSource, commit: str) -> list[Path]:
 
     Raises:
         DataError: no such repository or commit, no access, or no safetensors weights there.
-        UnavailableError: the hub does not answer.
+        UnavailableError: the hub does not answer, or this machine's disk is full.
     """
+    fetch = partial(
+        snapshot_download,
+        source.repository,
+        revision=commit,
+        allow_patterns=list(MODEL_FILES),
+        ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
+    )
     with _errors(source.repository, commit):
-        folder = Path(
-            snapshot_download(
-                source.repository,
-                revision=commit,
-                allow_patterns=list(MODEL_FILES),
-                ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
-            )
-        )
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+        try:
+            listed = fetch(dry_run=True)
+        except DryRunError as error:
+            # without a listing of the commit the library would take what the cache has of it for all of it
+            raise error.__cause__ or error from None
+        folder = Path(fetch())
+    files = sorted(folder / file.filename for file in listed)
     if not any(file.suffix == ".safetensors" for file in files):
         raise DataError(
             Problem(
@@ -95,11 +103,16 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
     Raises:
         DataError: no such repository, commit, configuration or split, files that cannot be read, or that are not the
             repository's own.
-        UnavailableError: the hub does not answer.
+        UnavailableError: the hub does not answer, or this machine's disk is full.
     """
     with _errors(piece.repository, commit):
         try:
+            # asked first: where the hub does not answer, the library takes the rows that it has seen last, at whatever commit
+            HfApi().dataset_info(piece.repository, revision=commit)
             builder = load_dataset_builder(piece.repository, piece.config, revision=commit)
+            if isinstance(builder, Cache):  # it has not answered since
+                sentence = f"the hub did not answer for commit {commit}; try again later"
+                raise UnavailableError(Problem(piece.repository, sentence))
             _refuse_foreign_files(builder, piece, commit)
             builder.download_and_prepare()
             rows: Dataset = builder.as_dataset(split=piece.split)
@@ -108,8 +121,13 @@ def load_slice(piece: Slice, commit: str) -> Dataset:
         except LocalEntryNotFoundError:
             raise
         except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
+            reason = (
+                error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+            )
+            if isinstance(reason, OSError) and not isinstance(reason, FileNotFoundError):
+                raise reason from error
             place = f"{piece.repository}, configuration {piece.config}, split {piece.split}"
-            raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(error)}")) from error
+            raise DataError(Problem(place, f"cannot be read at commit {commit}: {_told(reason)}")) from error
     return rows
 
 
@@ -158,15 +176,25 @@ def _errors(repository: str, revision: str | None) -> Iterator[None]:
     except (DatasetNotFoundError, DataFilesNotFoundError) as error:
         raise DataError(Problem(repository, _told(error))) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, ConnectionError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}:
+            sentence = (
+                f"must be readable, the hub answered {error.response.status_code}: set HF_TOKEN to a token that the hub knows "
+                "and that may read it, or to none"
+            )
+            raise DataError(Problem(repository, sentence)) from error
         raise UnavailableError(
             Problem(
                 repository,
                 f"the hub did not answer ({type(error).__name__}: {_told(error)}); try again later",
             )
         ) from error
+    except OSError as error:
+        raise UnavailableError(
+            Problem(repository, f"must be kept on this machine's disk, cannot be: {error}")
+        ) from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """The error's text without the token: a server may repeat what it was sent."""
     token = get_token()
     return str(error).replace(token, "<token>") if token else str(error)

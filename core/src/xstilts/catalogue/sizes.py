@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
+
+_MOST: Final = 10**8  # of anything that is counted here: what is more is no model's
 
 
 @dataclass(frozen=True)
@@ -134,33 +137,48 @@ MT5_XXL = mt5(24, 4096, 10_240, heads=64)
 
 
 def _bert(config: Mapping[str, Any]) -> Size:
+    number = partial(_number, config)
     if config["model_type"] == "deberta-v2":
-        relative = 2 * config["position_buckets"]
+        relative = 2 * number("position_buckets")
         rows = relative + 2
     else:
         relative = 0
-        rows = config["max_position_embeddings"] + config["type_vocab_size"]
+        rows = number("max_position_embeddings") + number("type_vocab_size", least=0)
     return Size(
-        layers=config["num_hidden_layers"],
-        hidden=config["hidden_size"],
-        attention=config["hidden_size"],
-        feed_forward=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        heads=config["num_attention_heads"],
+        layers=number("num_hidden_layers"),
+        hidden=number("hidden_size"),
+        attention=number("hidden_size"),
+        feed_forward=number("intermediate_size"),
+        vocabulary=number("vocab_size"),
+        heads=number("num_attention_heads"),
         other_rows=rows,
         relative=relative,
     )
 
 
 def _t5(config: Mapping[str, Any]) -> Size:
+    number = partial(_number, {"relative_attention_num_buckets": 32, **config})
     return Size(
-        layers=config["num_layers"],
-        hidden=config["d_model"],
-        attention=config["num_heads"] * config["d_kv"],
-        feed_forward=config["d_ff"],
-        vocabulary=config["vocab_size"],
-        heads=config["num_heads"],
-        other_rows=config.get("relative_attention_num_buckets", 32),
-        decoder_layers=config.get("num_decoder_layers", config["num_layers"]),
+        layers=number("num_layers"),
+        hidden=number("d_model"),
+        attention=number("num_heads") * number("d_kv"),
+        feed_forward=number("d_ff"),
+        vocabulary=number("vocab_size"),
+        heads=number("num_heads"),
+        other_rows=number("relative_attention_num_buckets"),
+        decoder_layers=number("num_decoder_layers" if "num_decoder_layers" in config else "num_layers"),
         gated=True,
     )
+
+
+def _number(config: Mapping[str, Any], name: str, *, least: int = 1) -> int:
+    """A number of a config.json, which may hold anything.
+
+    Raises:
+        KeyError: there is none.
+        TypeError: it is no number that a model can have.
+    """
+    value = config[name]
+    if type(value) is not int or not least <= value <= _MOST:
+        raise TypeError(name)
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from xstilts.errors import EXIT_FAILED, Problem, SpecError
 from xstilts.pinning import find_pins
 from xstilts.pinning import pin as pin_text
 from xstilts.spec.reading import read_text
+from xstilts.store.files import write_synced
 
 
 def pin(
@@ -62,9 +63,9 @@ def pin(
 
 def _replace(file: Path, text: str) -> None:
     """Write a file's new text so that a crash leaves the old one or the new one."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
-        partial.write_bytes(text.encode())
+        write_synced(partial, text.encode())
         shutil.copymode(file, partial)
         partial.replace(file)
     except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import islice
 from statistics import fmean
 from typing import Any
 
@@ -95,7 +94,7 @@ def _models(plan: Plan) -> set[InputRef]:
 def _size(store: Store, ref: InputRef) -> Size | None:
     try:
         config = json.loads(store.read_input(ref, "config.json"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return Size.of_config(config) if isinstance(config, dict) else None
 
@@ -133,7 +132,7 @@ def _count(name: str, text: str, language: str, type_: TaskType) -> Rows:
     each = _CHARACTERS_OF.get(language, _CHARACTERS)
     if not name.endswith(".jsonl"):
         return Rows(lines, len(text) / max(lines, 1) / each + _SPECIAL)
-    sampled = [row for line in islice(text.splitlines(), _SAMPLE) if (row := _row(line)) is not None]
+    sampled = [row for line in text.split("\n", _SAMPLE)[:_SAMPLE] if (row := _row(line)) is not None]
     if not sampled:
         return Rows(lines, _SPECIAL)
     shared = fmean(sum(map(len, _texts(row))) for row in sampled) / each
@@ -152,7 +151,7 @@ def _count(name: str, text: str, language: str, type_: TaskType) -> Rows:
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 

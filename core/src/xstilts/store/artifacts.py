@@ -89,18 +89,21 @@ class Store:
         Raises:
             StoreError: there is no such artifact or file, or it was damaged: then the artifact has been set aside.
         """
-        found = self.record(key)
-        if found is None or relative_path not in found.manifest.files.keys() - found.dropped:
-            raise StoreError(
-                Problem(relative_path, f"must be in artifact {key}, is not; run its stage again")
-            )
-        manifest = found.manifest
-        text = self._backend.read(f"{key}/{relative_path}")
-        if sha256_hex(text) != manifest.files[relative_path].sha256:
+        while True:
+            found = self.record(key)
+            if found is None or relative_path not in found.manifest.files.keys() - found.dropped:
+                raise StoreError(
+                    Problem(relative_path, f"must be in artifact {key}, is not; run its stage again")
+                )
+            try:
+                text = self._backend.read(f"{key}/{relative_path}")
+            except FileNotFoundError:  # another process moves or drops it just now
+                continue
+            if sha256_hex(text) == found.manifest.files[relative_path].sha256:
+                return text
             raise self._damaged(
                 places.artifact(key), Damage(f"{relative_path} has another SHA-256 than its manifest says")
             )
-        return text
 
     @contextmanager
     def write(self, stage: Stage, environment: Mapping[str, Any]) -> Iterator[Draft]:

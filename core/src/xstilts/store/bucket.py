@@ -8,6 +8,7 @@ next one has finished. Readers get a copy in the user's cache, found by the dige
 from __future__ import annotations
 
 import errno
+import shutil
 import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
@@ -18,7 +19,7 @@ from xstilts.canonical import sha256_hex
 from xstilts.store import layout
 from xstilts.store.backend import DamagedError
 from xstilts.store.files import damage, last_write
-from xstilts.store.locks import Leases, LeaseTimes
+from xstilts.store.locks import Leases, LeaseTimes, hold_file
 from xstilts.store.manifest import Contents
 from xstilts.store.objects import Objects
 
@@ -81,7 +82,7 @@ class Bucket:
     def last_write(self, folder: str) -> datetime | None:
         """See Backend. Another machine may train from what is kept, whatever lies here."""
         local = self._work / folder
-        times = [self._objects.modified(f"{folder}/{path}") for path in self._objects.listing(folder)]
+        times = self._objects.times(folder)
         times += [last_write(local)] if local.is_dir() else []
         known = [time for time in times if time is not None]
         return max(known) if known and len(known) == len(times) else None
@@ -95,19 +96,27 @@ class Bucket:
             raise FileExistsError(folder)
 
     def materialise(self, folder: str, contents: Contents) -> Path:
-        """See Backend. A copy in the cache, whose files are hashed again whenever another process asks for it."""
+        """See Backend. A copy in the cache, whose files are hashed again whenever another process asks for it.
+
+        Of several processes one makes it, and the others wait.
+        """
         copy = self._copies / contents.outputs_digest
         if damage(copy, contents.files) is None:
             return copy
-        self._copies.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._copies, prefix=".download-") as scratch:
-            fresh = Path(scratch) / "fresh"
-            for relative in contents.files:
-                self._download(f"{folder}/{relative}", fresh / relative)
-            problem = damage(fresh, contents.files)
-            if problem:
-                raise DamagedError(problem)
-            _replace(copy, fresh, Path(scratch) / "stale")
+        with hold_file(copy.with_name(f".{copy.name}.lock")):
+            if damage(copy, contents.files) is None:
+                return copy
+            downloads = f".{copy.name}.download-"
+            for left in self._copies.glob(f"{downloads}*"):  # by processes that were killed: the lock is ours
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=self._copies, prefix=downloads) as scratch:
+                fresh = Path(scratch) / "fresh"
+                for relative in contents.files:
+                    self._download(f"{folder}/{relative}", fresh / relative)
+                problem = damage(fresh, contents.files)
+                if problem:
+                    raise DamagedError(problem)
+                _replace(copy, fresh, Path(scratch) / "stale")
         return copy
 
     def _download(self, path: str, target: Path) -> None:
@@ -119,11 +128,13 @@ class Bucket:
     def move(self, source: str, target: str) -> bool:
         """See Backend. The manifest goes first: what is left without one is no artifact."""
         self._leases.check(_lease(source))
-        paths = self._manifest_first(source)
-        for path in paths:
-            self._objects.copy(f"{source}/{path}", f"{target}/{path}")
-            self._objects.delete(f"{source}/{path}")
-        return bool(paths)
+        moved = False
+        for path in self._manifest_first(source):
+            with suppress(FileNotFoundError):  # another process moves it, too
+                self._objects.copy(f"{source}/{path}", f"{target}/{path}")
+                self._objects.delete(f"{source}/{path}")
+                moved = True
+        return moved
 
     def remove(self, folder: str) -> None:
         """See Backend."""

@@ -80,7 +80,10 @@ def _kind_problem(path: Path, root: Path, *, links: bool) -> str | None:
     if path.is_symlink() and not links:
         return "must be a file, is a link"
     if path.is_symlink():
-        target = path.resolve()
+        try:
+            target = path.resolve()
+        except RuntimeError:
+            return "must be a file or a link to one, is a link that leads back to itself"
         if not target.is_relative_to(root):
             return f"must not be a link that leads out of the folder (to {target}); copy the folder with `cp -rL` first"
         if not target.is_file():

@@ -62,6 +62,7 @@ class Folder:
         partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         write_synced(partial, content)
         partial.replace(target)
+        sync_folder(target.parent)
 
     @property
     def work(self) -> Path:
@@ -115,7 +116,8 @@ class Folder:
         """See Backend."""
         doomed = f"{layout.DRAFTS}/removed.{secrets.token_hex(8)}"
         if self.move(folder, doomed):
-            shutil.rmtree(self._base / doomed)
+            # what stays, of a file that a reader has open on NFS, is a draft of nobody: gc lists it again, as others may just now
+            shutil.rmtree(self._base / doomed, ignore_errors=True)
 
     def erase(self, folder: str, paths: Collection[str]) -> None:
         """See Backend."""

@@ -14,6 +14,7 @@ from xstilts.store.backend import Backend
 from xstilts.store.files import files_below
 from xstilts.store.locks import is_held
 from xstilts.store.manifest import read_manifest
+from xstilts.store.places import There, artifact, look
 
 SET_ASIDE_FOR: Final = timedelta(days=7)  # time to look into what was damaged
 CHECKPOINT_FOR: Final = timedelta(days=1)  # without a new one, nobody trains there
@@ -81,7 +82,9 @@ def _stray_work(backend: Backend, keys: Collection[str], now: datetime) -> Itera
         if not is_held(draft_lock(draft)):
             yield Unneeded("draft", draft.name, _local_size(draft), work=f"{layout.DRAFTS}/{draft.name}")
     here = {folder.name: folder for folder in _folders(backend.work / layout.CHECKPOINTS)}
-    for key in sorted({*backend.names(layout.CHECKPOINTS), *here}.difference(keys)):
+    for key in sorted({*backend.names(layout.CHECKPOINTS), *here}):
+        if key in keys and not _is_done(backend, key):
+            continue
         folder = f"{layout.CHECKPOINTS}/{key}"
         written = backend.last_write(folder)
         if written is None or now - written <= CHECKPOINT_FOR:
@@ -90,6 +93,12 @@ def _stray_work(backend: Backend, keys: Collection[str], now: datetime) -> Itera
             yield Unneeded("checkpoint", key, _local_size(here[key]), work=folder)
         else:
             yield Unneeded("checkpoint", key, _size(backend, folder), folder=folder)
+
+
+def _is_done(backend: Backend, key: str) -> bool:
+    """Whether a stage has nothing more to do: who has ended it was killed before its checkpoints had gone."""
+    found = look(backend, artifact(key))
+    return isinstance(found, There) and found.whole
 
 
 def _describe(backend: Backend, key: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import fsspec
 
@@ -18,6 +19,11 @@ from xstilts.store.objects import Objects
 
 ROOT_VARIABLE: Final = "XSTILTS_STORE"
 DEFAULT_NAME: Final = "default"
+# s3fs holds each part of a large file (50 MiB) twice while it uploads it: so many fit into a pod of 1 GiB (`xstilts.cluster.stores`).
+_CLIENT: Final[Mapping[str, Mapping[str, Any]]] = {
+    "s3": {"max_concurrency": 4},
+    "s3a": {"max_concurrency": 4},
+}
 
 
 def store_root(option: str | None = None, name: str | None = None) -> str:
@@ -68,7 +74,7 @@ def _bucket(root: str, namespace: str, times: LeaseTimes) -> Backend:
     protocol = root.partition("://")[0]
     try:
         # No cached listings: other processes write here too.
-        files, base = fsspec.url_to_fs(root, use_listings_cache=False)
+        files, base = fsspec.url_to_fs(root, use_listings_cache=False, **_CLIENT.get(protocol, {}))
     except (ValueError, ImportError) as error:
         raise StoreError(
             Problem(

@@ -110,11 +110,11 @@ class Leases:
         """Make sure that a lease this process holds is still its own.
 
         Raises:
-            StoreError: another process has taken it over.
+            UnavailableError: another process has taken it over.
         """
         generation = self._held.get(name)
         if generation is not None and self._newest(name) != generation:
-            raise StoreError(
+            raise UnavailableError(
                 f"the lease of {name} must be renewed every {self._times.expiry:g} seconds, this process was too late and "
                 "another one has taken over; run again"
             )
@@ -123,14 +123,19 @@ class Leases:
         seen: tuple[int, bytes] | None = None
         since = time.monotonic()
         while True:
+            looked = (
+                time.monotonic()
+            )  # before it looks: were this process frozen behind, it would see an old heartbeat
             generation = self._newest(name)
             now = (generation, self._content(name, generation))
             if now != seen:
                 seen, since = now, time.monotonic()
-            expired = time.monotonic() - since > self._times.expiry
+            expired = looked - since > self._times.expiry
             if generation and now[1] != _RELEASED and not expired:
                 time.sleep(self._times.poll)
             elif self._objects.create(self._path(name, generation + 1), self._heartbeat(0)):
+                if self._newest(name) != generation + 1:
+                    continue  # others were faster, more than one, and the last has tidied this generation away
                 for old in self._generations(name):
                     if old <= generation:
                         self._objects.delete(self._path(name, old))

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from xstilts.canonical import tree_digest
+from xstilts.errors import Problem, StoreError
 from xstilts.model import Model
 from xstilts.stage import Kind, Stage
 from xstilts.store.layout import path_problem
@@ -101,18 +102,45 @@ def digest_of(files: Mapping[str, FileEntry]) -> str:
 
 
 def read_manifest(text: bytes, key: str) -> Manifest | None:
-    """The manifest of an artifact, or None where it is no whole manifest or another key's."""
+    """The manifest of an artifact, or None where it is no whole manifest or another key's.
+
+    Raises:
+        StoreError: a later version of xstilts has written it.
+    """
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError:
+        _refuse_later(text, MANIFEST_SCHEMA)
         return None
     return manifest if manifest.key == manifest.stage.key == key else None
 
 
 def read_input_manifest(text: bytes, name: str, digest: str) -> InputManifest | None:
-    """The manifest of an input, or None where it is no whole manifest or another input's."""
+    """The manifest of an input, or None where it is no whole manifest or another input's.
+
+    Raises:
+        StoreError: a later version of xstilts has written it.
+    """
     try:
         manifest = InputManifest.model_validate_json(text)
     except ValidationError:
+        _refuse_later(text, INPUT_SCHEMA)
         return None
     return manifest if (manifest.name, manifest.outputs_digest) == (name, digest) else None
+
+
+def _refuse_later(text: bytes, known: str) -> None:
+    """What a later version has written is neither damaged nor unneeded: this one must leave it where it is."""
+    try:
+        schema = str(json.loads(text)["schema"])
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return
+    name, version = known.rsplit("v", 1)
+    later = schema.removeprefix(f"{name}v")
+    if later != schema and later.isdecimal() and int(later) > int(version):
+        raise StoreError(
+            Problem(
+                "manifest.json",
+                f"must be of schema {known}, was {schema}: a later version of xstilts has written it; use that one",
+            )
+        )

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fsspec import AbstractFileSystem
 
 from xstilts.errors import Problem, UnavailableError
 
 _DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_DOWNLOADS: Final = 3  # of an object whose bytes do not all come
 
 
 class Objects:
@@ -30,7 +31,15 @@ class Objects:
         self._files = files
         self._base = base.rstrip("/")
         self._root = root
-        self._failures = _failures()
+        self._cut_off = _exceptions("aiohttp", "ClientPayloadError") + _exceptions(
+            "botocore.exceptions", "ReadTimeoutError"
+        )
+        # what s3fs and gcsfs raise when a service cannot be reached: they pass their libraries' own errors on as they are
+        self._failures = (
+            OSError,
+            *_exceptions("botocore.exceptions", "BotoCoreError"),
+            *_exceptions("aiohttp", "ClientError"),
+        )
 
     def has_bucket(self) -> bool:
         """Whether the bucket is there, where the service has such."""
@@ -43,23 +52,25 @@ class Objects:
 
     def listing(self, folder: str) -> dict[str, int]:
         """Relative path -> size in bytes of every object under a folder."""
-        root = self._path(folder) + "/"
-        with self._request(FileNotFoundError):
-            found = self._files.find(root, detail=True)
-        return {
-            path.removeprefix(root): int(info["size"])
-            for path, info in found.items()
-            if path.startswith(root)
-        }
+        return {path: int(info["size"]) for path, info in self._found(folder).items()}
+
+    def times(self, folder: str) -> list[datetime | None]:
+        """When each object under a folder was written last; None for one that is gone, or of which the service does not say."""
+        listed = {
+            path: info.get("LastModified") for path, info in self._found(folder).items()
+        }  # S3 tells at once
+        return [time or self._modified(f"{folder}/{path}") for path, time in listed.items()]
 
     def names(self, folder: str) -> list[str]:
         """The names directly under a folder, sorted; none where nothing is."""
+        here = self._path(folder)
         try:
             with self._request(FileNotFoundError):
-                found = self._files.ls(self._path(folder), detail=False)
+                found = self._files.ls(here, detail=False)
         except FileNotFoundError:
             return []
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
+        below = {path.rstrip("/") for path in found} - {here}  # some tools make an object of a folder, too
+        return sorted(path.rsplit("/", 1)[-1] for path in below)
 
     def read(self, path: str) -> bytes:
         """An object's bytes; FileNotFoundError where there is none."""
@@ -96,10 +107,19 @@ class Objects:
             self._files.put_file(str(source), self._path(path))
 
     def download(self, path: str, target: Path) -> None:
-        """Write an object's bytes to a local file; FileNotFoundError where there is none."""
+        """Write an object's bytes to a local file; FileNotFoundError where there is none.
+
+        An answer that was cut off is asked for again: s3fs does so for small objects, but not for the parts of large ones.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._request(FileNotFoundError):
-            self._files.get_file(self._path(path), str(target))
+            for left in reversed(range(_DOWNLOADS)):
+                try:
+                    self._files.get_file(self._path(path), str(target))
+                    break
+                except self._cut_off:
+                    if not left:
+                        raise
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store; FileNotFoundError where there is none."""
@@ -114,14 +134,21 @@ class Objects:
         except FileNotFoundError:
             return
 
-    def modified(self, path: str) -> datetime | None:
-        """When an object was written last; None where there is none (any more), or the service does not say."""
+    def _modified(self, path: str) -> datetime | None:
         try:
             with self._request(FileNotFoundError):
                 time: datetime = self._files.modified(self._path(path))
         except (FileNotFoundError, NotImplementedError):
             return None
         return time.astimezone(UTC)
+
+    def _found(self, folder: str) -> dict[str, dict[str, Any]]:
+        """Relative path -> what a listing says of every object under a folder; those that stand for a folder are left out."""
+        root = self._path(folder) + "/"
+        with self._request(FileNotFoundError):
+            found = self._files.find(root, detail=True)
+        below = {path.removeprefix(root): info for path, info in found.items() if path.startswith(root)}
+        return {path: info for path, info in below.items() if path and not path.endswith("/")}
 
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
@@ -140,14 +167,16 @@ class Objects:
             if isinstance(error, OSError) and (error.filename or error.errno in _DISK_IS_FULL):
                 raise
             raise UnavailableError(
-                Problem("store", f"must be reachable, {self._root} is not: {error}")
+                Problem(
+                    "store",
+                    f"must be reachable, {self._root} is not: {str(error) or type(error).__name__}",
+                )
             ) from error
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What an object store raises when it cannot be reached: s3fs passes botocore's own errors on as they are."""
+def _exceptions(module: str, name: str) -> tuple[type[Exception], ...]:
+    """An exception of a library; none where it is not installed."""
     try:
-        botocore = importlib.import_module("botocore.exceptions")
+        return (getattr(importlib.import_module(module), name),)
     except ModuleNotFoundError:
-        return (OSError,)
-    return (OSError, botocore.BotoCoreError)
+        return ()

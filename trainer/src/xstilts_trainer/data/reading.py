@@ -15,7 +15,8 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,39 +46,43 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Values | str]
     """
     match path.suffix:
         case ".jsonl":
-            return _json_rows(_text_of(path))
+            return _json_rows(path)
         case ".parquet":
             return _parquet_rows(path)
         case ".csv":
-            return _csv_rows(path, _text_of(path))
+            return _csv_rows(path)
         case ".tsv":
-            return _tsv_rows(path, _text_of(path), columns)
+            return _tsv_rows(path, columns)
         case suffix:
             raise ValueError(f"unknown suffix {suffix!r}")
 
 
-def _text_of(path: Path) -> str:
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise DataError(
-            Problem(f"{path.name}: line {line}", f"must be UTF-8, has the byte 0x{byte:02x}")
-        ) from None
+def _lines_of(path: Path) -> Iterator[str]:
+    """The lines of a file with their ends, one after the other: a corpus may be larger than memory.
+
+    Split at line feeds alone: a sentence may hold U+2028 and its like, which str.splitlines would cut at.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            try:
+                yield content.decode()
+            except UnicodeDecodeError as error:
+                byte = content[error.start]
+                raise DataError(
+                    Problem(f"{path.name}: line {number}", f"must be UTF-8, has the byte 0x{byte:02x}")
+                ) from None
 
 
-def _lines_of(text: str) -> list[str]:
-    """Split at line feeds alone: a sentence may hold U+2028 and its like, which str.splitlines would cut at."""
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+def _ends_off(lines: Iterable[str]) -> Iterator[str]:
+    return (line.removesuffix("\n").removesuffix("\r") for line in lines)
 
 
-def _json_rows(text: str) -> Iterator[Values | str]:
-    for line in _lines_of(text):
+def _json_rows(path: Path) -> Iterator[Values | str]:
+    for line in _ends_off(_lines_of(path)):
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
@@ -103,8 +108,10 @@ def _parquet_rows(path: Path) -> Iterator[Values | str]:
         raise DataError(Problem(path.name, f"must be a parquet file: {error}")) from error
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[Values | str]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(path: Path) -> Iterator[Values | str]:
+    # StringIO cuts a line at carriage returns too, which end the rows of some files
+    lines = chain.from_iterable(io.StringIO(line, newline="") for line in _lines_of(path))
+    reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -124,13 +131,15 @@ def _csv_rows(path: Path, text: str) -> Iterator[Values | str]:
         yield _mapped(header, cells)
 
 
-def _tsv_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[Values | str]:
-    lines = [line.split("\t") for line in _lines_of(text)]
-    if columns and lines[:1] != [list(columns)]:
+def _tsv_rows(path: Path, columns: Sequence[str]) -> Iterator[Values | str]:
+    rows = (line.split("\t") for line in _ends_off(_lines_of(path)))
+    first = next(rows, None)
+    if columns:
         header = list(columns)
+        rows = rows if first in (header, None) else chain([first], rows)
     else:
-        header = _header(path, lines.pop(0) if lines else [])
-    for cells in lines:
+        header = _header(path, first or [])
+    for cells in rows:
         yield _mapped(header, cells)
 
 

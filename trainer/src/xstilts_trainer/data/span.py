@@ -155,7 +155,10 @@ def answer_pieces(example: SpanExample, offsets: PieceIds) -> tuple[int, int] | 
 
 
 def context_windows(length: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
-    """The pieces [start, end) of each window. No step is wider than a window: every piece is in one."""
+    """The pieces [start, end) of each window. No step is wider than a window: every piece is in one.
+
+    Room and stride are at least 1, or the windows would have no end.
+    """
     start = 0
     while start + room < length:
         yield start, start + room

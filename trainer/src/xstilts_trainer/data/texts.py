@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xstilts.catalogue.texts import choice_field, text_format
+from xstilts.errors import Problem, SpecError
 from xstilts.stage import Hyperparameters
 from xstilts.task import Task
 from xstilts_trainer.data.encode import all_of
@@ -51,6 +52,7 @@ class TextFeatures:
 
         Raises:
             DataError: labels that the tokenizer does not tell apart.
+            SpecError: the recipe's length leaves no room to the texts beside the format's own pieces.
             TypeError: retrieval examples, which ask nothing, or mixed types.
         """
         return self._encoded(task, examples, answered=True)
@@ -80,7 +82,7 @@ class TextFeatures:
             for example in examples
         ]
         answers = [targets[example.label] for example in examples] if answered else None
-        return self._whole(texts, fields, answers)
+        return self._whole(task, texts, fields, answers)
 
     def _choices(self, task: Task, examples: Sequence[ChoiceExample], *, answered: bool) -> Encoded[Feature]:
         choices = len(examples[0].pairs)
@@ -88,7 +90,7 @@ class TextFeatures:
         targets = choice_targets(self.pieces, choices)
         texts = [(example.pairs[0][0], *(choice for _, choice in example.pairs)) for example in examples]
         answers = [targets[example.label] for example in examples] if answered else None
-        encoded = self._whole(texts, fields, answers)
+        encoded = self._whole(task, texts, fields, answers)
         features = [
             ChoicesFeature(feature.example, feature.inputs, feature.labels, choices)
             for feature in encoded.features
@@ -96,7 +98,11 @@ class TextFeatures:
         return Encoded(features, encoded.cut)
 
     def _whole(
-        self, texts: Sequence[Sequence[str]], fields: Sequence[str], answers: Sequence[PieceIds] | None
+        self,
+        task: Task,
+        texts: Sequence[Sequence[str]],
+        fields: Sequence[str],
+        answers: Sequence[PieceIds] | None,
     ) -> Encoded[Feature]:
         """One feature an example, of its texts behind their fields; the longest texts are cut where all do not fit."""
         names = list(self.pieces.ids(fields))
@@ -104,8 +110,8 @@ class TextFeatures:
         features, cut = [], 0
         for index, of_example in enumerate(texts):
             parts = [next(encoded) for _ in of_example]
-            room = self._recipe.max_length - 1 - sum(len(name) for name in names[: len(parts)])
-            kept = cut_longest([len(part) for part in parts], max(room, 0))
+            room = self._room(task, names[: len(parts)], len(parts))
+            kept = cut_longest([len(part) for part in parts], room)
             cut += sum(kept) < sum(map(len, parts))
             source = [
                 piece
@@ -121,7 +127,7 @@ class TextFeatures:
         prefix = next(self.pieces.ids(format_.fields))
         targets = MentionTargets(self.pieces, task) if format_.mentions else TagTargets(self.pieces, task)
         marked = isinstance(targets, TagTargets)
-        room = max(self._recipe.max_length - 1 - len(prefix), 1 + marked)
+        room = self._room(task, [prefix], 1 + marked)
         most_words = len(self.pieces.sentinels) if marked else None
         features, cut = [], 0
         sentences = self.pieces.words([example.tokens for example in examples])
@@ -151,7 +157,7 @@ class TextFeatures:
 
     def _spans(self, task: Task, examples: Sequence[SpanExample], *, answered: bool) -> Encoded[Feature]:
         before_question, before_context = self.pieces.ids(text_format(task).fields)
-        room = self._recipe.max_length - 1 - len(before_question) - len(before_context)
+        room = self._room(task, [before_question, before_context], 2)
         query_limit = min(self._recipe.max_query_length, room // 2)
         contexts = list(dict.fromkeys(example.context for example in examples))
         encoded = dict(zip(contexts, self.pieces.ids_and_offsets(contexts), strict=True))
@@ -176,6 +182,17 @@ class TextFeatures:
                 source = self._input([before_question, question, before_context, ids[start:end]])
                 features.append(Feature(index, (source,), _labels(target)))
         return Encoded(features, cut)
+
+    def _room(self, task: Task, fields: Sequence[PieceIds], least: int) -> int:
+        """How many pieces of an input are left beside those of the format's fields and the end: at least so many."""
+        own = sum(map(len, fields)) + 1
+        if self._recipe.max_length < own + least:
+            sentence = (
+                f"must be at least {own + least} for {task.name}, was {self._recipe.max_length}: {own} pieces of every input are"
+                " the format's own"
+            )
+            raise SpecError(Problem("spec.hyperparameters.maxLength", sentence))
+        return self._recipe.max_length - own
 
     def _input(self, parts: Sequence[Sequence[int] | PieceIds]) -> ModelInput:
         return ModelInput(self.pieces.ended(np.concatenate(parts)), None)
