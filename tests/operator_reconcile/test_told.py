@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -195,6 +196,17 @@ def test_a_stage_whose_pods_are_refused_is_told_and_pays_nothing(world):
     world.edit(suspend=False)
     world.play()
     assert world.said()[:2] == ("True", "Completed")
+
+
+@pytest.mark.parametrize("how", ["succeeded", "failed"])
+def test_a_pod_that_has_ended_and_is_not_yet_counted_is_not_missing(world, how):
+    under_way(world, parallelism=1)
+    world.tick(600)
+    job = deepcopy(world.get(Resource.JOB, world.jobs_made[-1]))
+    job["status"] |= {"active": 0, "uncountedTerminatedPods": {how: ["a-pods-uid"]}}
+    world._replace(Resource.JOB, job)
+    world.settle()
+    assert world.said()[1] == "Running"
 
 
 def test_a_lookup_whose_pods_are_refused_is_told(world):

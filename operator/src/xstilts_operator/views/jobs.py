@@ -9,7 +9,7 @@ from typing import Any, Final
 from xstilts.stage import Kind
 from xstilts_operator.actions import Object
 from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, QUEUE_LABEL
-from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, token
+from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, texts, token
 from xstilts_operator.views.common import Condition, find_condition, is_true, view_conditions
 
 STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
@@ -174,7 +174,10 @@ def view_job(job: Object) -> JobView:
     complete = is_true(conditions, "Complete") and not failed
     end = find_condition(conditions, "Failed" if failed else "Complete") if failed or complete else None
     labels = mapping(metadata, "labels")
+    # what has ended is no longer active and not yet counted until the Job controller has released its pod
+    uncounted = mapping(status, "uncountedTerminatedPods")
     made = sum(count(status.get(state)) for state in ("active", "succeeded", "failed", "terminating"))
+    made += sum(len(texts(uncounted.get(how))) for how in ("succeeded", "failed"))
     return JobView(
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
