@@ -13,7 +13,7 @@ from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
 from xstilts_operator.reconcile.rollup import percent as percent_of
 from xstilts_operator.reconcile.standing import Standing
 from xstilts_operator.settings import AttemptSettings
-from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work
+from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work, view_pod
 from xstilts_operator.views.stage import USAGE_LIMIT, Progress
 
 KEY = "k" * 64
@@ -56,6 +56,31 @@ def verdict(job: JobView, *pods: PodView, seen: bool = False, ended_for: float =
 )
 def test_exit_codes_of_one_pod(pods, expected):
     assert verdict(JOB, *pods) == expected
+
+
+KILLED = [{"name": "stage", "state": {"terminated": {"exitCode": 137}}}]
+SAVED = [{"name": "stage", "state": {"terminated": {"exitCode": 42}}}]
+DISRUPTED = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "expected"),
+    [
+        ("The node was low on resource: memory. ", {"containerStatuses": KILLED, "conditions": DISRUPTED}, "interrupted"),
+        ("Pod was rejected: The node had condition: [DiskPressure]. ", {}, "interrupted"),
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "50Gi". ', {"containerStatuses": KILLED}, "failed"),
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "50Gi". ', {"containerStatuses": SAVED}, "failed"),
+    ],
+)  # fmt: skip
+def test_a_pod_is_evicted_by_the_need_of_its_node_or_by_its_own_excess(message, status, expected):
+    """As the kubelet's eviction manager writes them: only the first kind has the condition, and the second never ran."""
+    evicted = view_pod(
+        {"metadata": {}, "status": {"phase": "Failed", "reason": "Evicted", "message": message, **status}}
+    )
+    outcome = judge(KEY, JOB, [evicted], disruption_seen=False, ended_for=0)
+    assert outcome is not None
+    assert outcome.verdict == expected
+    assert message in outcome.message
 
 
 @pytest.mark.parametrize(

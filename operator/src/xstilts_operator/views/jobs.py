@@ -15,10 +15,11 @@ from xstilts_operator.views.common import Condition, find_condition, is_true, vi
 STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
 _JOB_NAME: Final = "batch.kubernetes.io/job-name"
+EVICTED: Final = "Evicted"
 # The reasons of pods that were ended or refused by their node and not by what ran in them; and "OutOf<resource>".
 _NODE_REASONS: Final = frozenset(
     {
-        "Evicted",
+        EVICTED,
         "NodeAffinity",
         "NodeLost",
         "NodeShutdown",
@@ -149,6 +150,11 @@ class PodView:
         """When it worked; None where it never has."""
         return Work(self.began, self.finished) if self.began is not None else None
 
+    @property
+    def exceeded(self) -> bool:
+        """Whether it was ended since its files outgrew what it was given, such as its scratch volume."""
+        return self.reason == EVICTED and not self.disrupted
+
 
 @dataclass(frozen=True)
 class WorkloadView:
@@ -216,9 +222,10 @@ def view_pod(pod: Object) -> PodView:
     state = _state(status)
     ended, waiting = mapping(state, "terminated"), mapping(state, "waiting")
     reason, message = text(status.get("reason")), text(status.get("message"))
-    disrupted = (
-        is_true(conditions, "DisruptionTarget") or reason in _NODE_REASONS or reason.startswith("OutOf")
-    )
+    # what a node evicts has the condition, and what it refuses to begin with never ran: the rest has exceeded its own limits
+    exceeded = reason == EVICTED and bool(ended)
+    by_node = (reason in _NODE_REASONS and not exceeded) or reason.startswith("OutOf")
+    disrupted = is_true(conditions, "DisruptionTarget") or by_node
     stuck = not over and text(waiting.get("reason")) in _STUCK_REASONS
     scheduled = find_condition(conditions, "PodScheduled")
     if stuck:
