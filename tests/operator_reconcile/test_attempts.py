@@ -201,12 +201,14 @@ def test_interruptions_are_not_counted_but_capped():
 
 
 def test_interruptions_without_progress_end_soon():
-    stage = ACTIVE
+    stage, waits = ACTIVE, []
     for _ in range(LIMITS.stalled_resumes):
         stage = after(stage, Verdict.INTERRUPTED)
         assert stage.state is StageState.WAITING
+        waits.append((stage.retry_after - NOW).total_seconds())
+    assert waits == [10, 20, 40]  # what refuses pods for a moment may refuse them all
     moved = after(stage, Verdict.INTERRUPTED, percent=7)
-    assert (moved.state, moved.stalled) == (StageState.WAITING, 0)
+    assert (moved.state, moved.stalled, moved.retry_after) == (StageState.WAITING, 0, None)
     assert after(moved, Verdict.INTERRUPTED, percent=7).stalled == 1
     stage = after(stage, Verdict.INTERRUPTED)
     assert (stage.state, stage.reason) == (StageState.FAILED, "NoProgress")
