@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from xstilts.errors import Problem, SpecError
 from xstilts.spec import Experiment, read_experiment
 from xstilts_operator.actions import Object, Resource
-from xstilts_operator.cache import Cache
+from xstilts_operator.cache import Cache, name_of
 from xstilts_operator.names import API_VERSION, companion_name, job_name
 from xstilts_operator.plans import PlanDocument, PlanError
 from xstilts_operator.scenes import Companion, ExperimentScene, StageScene
@@ -61,6 +61,10 @@ class Memory(Generic[Value]):
             self._values.popitem(last=False)
         return value
 
+    def forget(self, key: Any) -> None:
+        """Keep nothing of a key any more."""
+        self._values.pop(key, None)
+
 
 class Observatory:
     """Sees scenes in a cache, and remembers what it has seen.
@@ -71,6 +75,7 @@ class Observatory:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        # what is read out of objects is large, is kept by their names, and goes with them
         self._stages: Memory[tuple[Object, StageView]] = Memory()
         self._experiments: Memory[tuple[Object, ExperimentView]] = Memory()
         self._specs: Memory[tuple[Object, Experiment | None, tuple[Problem, ...]]] = Memory()
@@ -83,6 +88,8 @@ class Observatory:
         """An experiment and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.EXPERIMENT, namespace, name)
         if obj is None:
+            self._experiments.forget((namespace, name))
+            self._specs.forget((namespace, name))
             return None
         experiment = self._experiment(obj)
         plan, problem = self._plan(namespace, experiment.plan)
@@ -112,6 +119,7 @@ class Observatory:
         """A stage and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.STAGE, namespace, name)
         if obj is None:
+            self._stages.forget((namespace, name))
             return None
         stage = self._stage(obj)
         current = job_name(name, stage.number)
@@ -169,9 +177,8 @@ class Observatory:
         return _kept(self._experiments, obj, lambda one: view_experiment(one, *self._spec(one)))
 
     def _spec(self, obj: Object) -> tuple[Experiment | None, tuple[Problem, ...]]:
-        """The checked spec, or its problems: read once a generation, as the status changes far more often."""
-        metadata = mapping(obj, "metadata")
-        key = (metadata.get("uid"), metadata.get("generation"))
+        """The checked spec, or its problems: read anew where it is another, as the status changes far more often."""
+        metadata, key = mapping(obj, "metadata"), name_of(obj)
         known = self._specs.get(key)
         if known is not None and known[0] == obj.get("spec"):
             return known[1:]
@@ -302,8 +309,8 @@ class _Sharing:
 
 def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:
     """What was read out of this very object before, or is now."""
-    uid = mapping(obj, "metadata").get("uid")
-    known = memory.get(uid)
+    name = name_of(obj)
+    known = memory.get(name)
     if known is not None and known[0] is obj:
         return known[1]
-    return memory.put(uid, (obj, read(obj)))[1]
+    return memory.put(name, (obj, read(obj)))[1]
