@@ -166,6 +166,42 @@ def test_a_first_list_waits_for_an_api_server_that_is_away() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("refused", ["a", "b"])
+def test_a_namespace_that_is_refused_keeps_no_other_from_being_served(refused: str) -> None:
+    class Partly(FakeApi):
+        async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:
+            if namespace == refused:
+                raise Refused("transferstages.xstilts.dev is forbidden")
+            return await super().list(resource, namespace, rest)
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.watched = Watched((Resource.STAGE,), ("a", "b"))
+        bench.controller.api = Partly(bench.store, Weather(random.Random(0)))  # noqa: S311 - the same each time
+        for namespace in ("a", "b"):
+            bench.store.create(Resource.STAGE, {"metadata": {"name": "s", "namespace": namespace}})
+        await asyncio.wait_for(bench.controller.first_list(), 60)
+        served = [stage["metadata"]["namespace"] for stage in bench.cache.list(Resource.STAGE)]
+        assert served == ["b" if refused == "a" else "a"]
+
+    run(check())
+
+
+def test_nothing_is_decided_while_all_is_refused() -> None:
+    class Forbidding(FakeApi):
+        async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:
+            raise Refused("transferstages.xstilts.dev is forbidden")
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.api = Forbidding(bench.store, Weather(random.Random(0)))  # noqa: S311 - the same each time
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bench.controller.first_list(), 60)
+        assert not bench.controller.synced.is_set()
+
+    run(check())
+
+
 def test_without_kueue_there_are_no_workloads() -> None:
     class WithoutKueue(FakeApi):
         async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:

@@ -203,20 +203,27 @@ class Controller:
             await asyncio.sleep(FAILED_LIST_SECONDS)
 
     async def _list(self, resource: Resource) -> bool:
-        """Take in a full list; False where the API server gave none."""
-        found = 0
-        try:
-            for namespace in self.watched.namespaces:
-                found += await self._pages(resource, namespace)
-        except ApiError as error:
-            logger.warning("%s could not be listed: %s", resource.value, error)
-            if isinstance(error, NotFound) and resource is Resource.WORKLOAD:  # Kueue is not there
-                self.cache.unserved.add(resource)
-                return True
+        """Take in a full list; False where the API server gave none.
+
+        A namespace that it refuses, as one that was deleted with its Role, keeps the others from nothing.
+        """
+        found: list[int] = []
+        for namespace in self.watched.namespaces:
+            try:
+                found.append(await self._pages(resource, namespace))
+            except ApiError as error:
+                where = namespace or "the cluster"
+                logger.warning("%s of %s could not be listed: %s", resource.value, where, error)
+                if isinstance(error, NotFound) and resource is Resource.WORKLOAD:  # Kueue is not there
+                    self.cache.unserved.add(resource)
+                    return True
+                if not isinstance(error, Refused):
+                    return False
+        if not found:
             return False
         self.cache.unserved.discard(resource)
         if self.observer:
-            self.observer.listed(resource.value, found)
+            self.observer.listed(resource.value, sum(found))
         return True
 
     async def _pages(self, resource: Resource, namespace: str | None) -> int:
