@@ -9,7 +9,7 @@ import pytest
 
 from operator_reconcile.world import End, World, source, under_way, usage
 from xstilts_operator.actions import CreateJob, Decision, Resource
-from xstilts_operator.reconcile.hindrance import PASSES_SECONDS
+from xstilts_operator.reconcile.hindrance import PASSES_SECONDS, UNPREPARED_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import mapping, stamp
@@ -220,6 +220,49 @@ def test_a_lookup_whose_pods_are_refused_is_told(world):
     assert f"asks the store for 7 stages: the Job {name} has 0 of 1 pods" in world.said()[2]
     world.play()
     assert world.said()[:2] == ("True", "Completed")
+
+
+def unprepare(world, job):
+    """Its pod has a node, which waits for the pod's volumes."""
+    (pod,) = world.cache.pods_of_job("team", job)
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    prepared = {
+        "type": "PodReadyToStartContainers",
+        "status": "False",
+        "lastTransitionTime": stamp(world.now),
+    }
+    waits = [{"name": "stage", "state": {"waiting": {"reason": "ContainerCreating"}}}]
+    status = {"phase": "Pending", "conditions": [scheduled, prepared], "containerStatuses": waits}
+    world.scribble(Resource.POD, pod["metadata"]["name"], status)
+    return pod["metadata"]["name"]
+
+
+def test_a_stage_whose_pod_gets_no_volume_is_told(world):
+    world.full = True
+    under_way(world, parallelism=1)
+    pod = unprepare(world, world.jobs_made[-1])
+    world.tick(60)
+    world.settle()
+    assert world.said()[1] == "Running"  # to attach a volume takes a while
+    stage = world.stage_of(world.jobs_made[-1])["metadata"]["name"]
+    assert world.reconcile(Resource.STAGE, stage).again_in == UNPREPARED_SECONDS - 60
+    world.tick(UNPREPARED_SECONDS - 60)
+    world.settle()
+    assert world.said()[1] == "WaitingForStages"
+    assert f"PodUnprepared: its node gives the pod {pod} no volumes or no network" in world.said()[2]
+
+
+def test_a_lookup_whose_pod_gets_no_volume_is_told(world):
+    world.submit()
+    world.settle()
+    world.start_pods()
+    pod = unprepare(world, world.jobs_made[-1])
+    world.settle()
+    assert world.reconcile(Resource.EXPERIMENT, "grid").again_in == UNPREPARED_SECONDS
+    world.tick(UNPREPARED_SECONDS)
+    world.settle()
+    assert world.said()[1] == "LookingUp"
+    assert f"its node gives the pod {pod} no volumes or no network" in world.said()[2]
 
 
 def test_a_budget_counts_no_hours_in_which_pods_find_no_node(world):

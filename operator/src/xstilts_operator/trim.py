@@ -82,7 +82,7 @@ def _pod(obj: Object) -> dict[str, Any]:
     status = _mapping(obj.get("status"))
     kept = _pick(status, ("phase", "reason", "message", "startTime"))
     kept["conditions"] = [
-        _pick(condition, ("type", "status", "reason", "message"))
+        _pick(condition, ("type", "status", "reason", "message", "lastTransitionTime"))
         for condition in _mappings(status.get("conditions"))
     ]
     for part in ("containerStatuses", "initContainerStatuses"):

@@ -9,12 +9,14 @@ from typing import Final
 from xstilts_operator.reconcile.queues import QUEUED, waits_for
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.tolerant import seconds_until
-from xstilts_operator.views import JobView, StageState, StageView
+from xstilts_operator.views import JobView, PodView, StageState, StageView
 from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
+UNPREPARED_SECONDS: Final = 120  # to attach and mount volumes takes a minute in some clouds
 PARENT_FAILED: Final = "ParentFailed"
 PODS_MISSING: Final = "PodsMissing"
+POD_UNPREPARED: Final = "PodUnprepared"
 REFUSED: Final = "Refused"
 
 Reason = tuple[str, str]  # reason, message
@@ -43,7 +45,7 @@ def has_failed(stage: StageView) -> bool:
     )
 
 
-def of_job(scene: StageScene, job: JobView) -> Reason | None:
+def of_job(scene: StageScene, job: JobView, now: datetime) -> Reason | None:
     """Why the Job of an attempt does not run; None where it does."""
     if job.owner != scene.stage.uid:
         return "NameConflict", f"the Job {job.name} is there and is not this stage's: it must be deleted"
@@ -52,7 +54,19 @@ def of_job(scene: StageScene, job: JobView) -> Reason | None:
     stuck = next((pod for pod in scene.pods if pod.job == job.name and pod.stuck), None)
     if stuck is not None:
         return stuck.reason, stuck.message[:MESSAGE_LIMIT]
-    return (PODS_MISSING, lacks_pods(job)) if job.missing else None
+    if job.missing:
+        return PODS_MISSING, lacks_pods(job)
+    unprepared = lacks_volumes((pod for pod in scene.pods if pod.job == job.name), now)
+    return (POD_UNPREPARED, unprepared[1]) if unprepared is not None and unprepared[0] == 0 else None
+
+
+def lacks_volumes(pods: Iterable[PodView], now: datetime) -> tuple[float, str] | None:
+    """In how many seconds what is to be said of a pod that has no volumes or no network; None where all have both."""
+    since = min(((pod.unprepared, pod.name) for pod in pods if pod.unprepared is not None), default=None)
+    if since is None:
+        return None
+    message = f"its node gives the pod {since[1]} no volumes or no network: `kubectl describe pod {since[1]}` says why"
+    return seconds_until(since[0] + timedelta(seconds=UNPREPARED_SECONDS), now), message
 
 
 def lacks_pods(job: JobView) -> str:

@@ -127,6 +127,7 @@ class PodView:
         reason: why it ended, such as OOMKilled; while it cannot begin to work, why, such as ImagePullBackOff.
         began, finished: when it worked.
         stuck: whether it cannot begin to work.
+        unprepared: since when its node has it, without volumes or network yet; None where that is past.
     """
 
     name: str
@@ -144,6 +145,7 @@ class PodView:
     began: datetime | None
     finished: datetime | None
     stuck: bool
+    unprepared: datetime | None = None
 
     @property
     def work(self) -> Work | None:
@@ -228,6 +230,7 @@ def view_pod(pod: Object) -> PodView:
     disrupted = is_true(conditions, "DisruptionTarget") or by_node
     stuck = not over and text(waiting.get("reason")) in _STUCK_REASONS
     scheduled = find_condition(conditions, "PodScheduled")
+    prepared = find_condition(conditions, "PodReadyToStartContainers")  # which images are pulled after
     if stuck:
         reason, message = text(waiting.get("reason")), text(waiting.get("message"))
     elif (
@@ -253,6 +256,7 @@ def view_pod(pod: Object) -> PodView:
         began=moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt")),
         finished=moment(ended.get("finishedAt")),
         stuck=stuck,
+        unprepared=prepared.since if prepared and prepared.status == "False" and not over else None,
     )
 
 
