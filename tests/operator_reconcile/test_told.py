@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from operator_reconcile.world import End, World, source, under_way, usage
 from xstilts_operator.actions import CreateJob, Decision, Resource
-from xstilts_operator.reconcile.hindrance import PASSES_SECONDS, UNPREPARED_SECONDS
+from xstilts_operator.reconcile.hindrance import LOST_SECONDS, PASSES_SECONDS, UNPREPARED_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import mapping, stamp
@@ -250,6 +251,23 @@ def test_a_stage_whose_pod_gets_no_volume_is_told(world):
     world.settle()
     assert world.said()[1] == "WaitingForStages"
     assert f"PodUnprepared: its node gives the pod {pod} no volumes or no network" in world.said()[2]
+
+
+def test_a_stage_whose_node_is_lost_is_told(world):
+    """Kubernetes asks for the pod's deletion, and its kubelet does not answer: the attempt has not ended."""
+    under_way(world, parallelism=1)
+    (found,) = world.cache.pods_of_job("team", world.jobs_made[-1])
+    pod = deepcopy(found)
+    pod["metadata"]["deletionTimestamp"] = stamp(world.now + timedelta(seconds=300))
+    world._replace(Resource.POD, pod)
+    stage = world.stage_of(world.jobs_made[-1])["metadata"]["name"]
+    world.tick(300)
+    assert world.reconcile(Resource.STAGE, stage) == Decision((), again_in=LOST_SECONDS)
+    world.tick(LOST_SECONDS)
+    world.reconcile(Resource.STAGE, stage)
+    world.reconcile(Resource.EXPERIMENT, "grid")
+    assert world.said()[1] == "WaitingForStages"
+    assert f"NodeLost: the pod {pod['metadata']['name']} is to have ended" in world.said()[2]
 
 
 def test_a_lookup_whose_pod_gets_no_volume_is_told(world):

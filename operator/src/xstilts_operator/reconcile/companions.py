@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.actions import Create, Delete, Object, Reference, Resource
-from xstilts_operator.reconcile.hindrance import lacks_pods, lacks_volumes, may_run_since, passes_in
+from xstilts_operator.reconcile.hindrance import lacks_pods, may_run_since, overdue, passes_in
 from xstilts_operator.reconcile.queues import is_misplaced, waits_for
 from xstilts_operator.reconcile.writes import wanted_so
 from xstilts_operator.scenes import Companion, ExperimentScene
@@ -34,10 +34,11 @@ def hindrance(experiment: ExperimentView, companion: Companion, now: datetime) -
     stuck = next((pod for pod in companion.pods if pod.stuck), None)
     if stuck is not None:
         return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}", None
-    lacking = [lacks_volumes(companion.pods, now)]
+    late = overdue(companion.pods, now)
+    waits = [(late.wait, late.reason[1])] if late is not None else []
     if job.missing:
-        lacking.append((passes_in([may_run_since(job)], now), lacks_pods(job)))
-    wait, message = min(filter(None, lacking), default=(None, ""))
+        waits.append((passes_in([may_run_since(job)], now), lacks_pods(job)))
+    wait, message = min(waits, default=(None, ""))
     return (message, None) if wait == 0 else ("", wait)
 
 

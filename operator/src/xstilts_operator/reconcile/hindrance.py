@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from xstilts_operator.reconcile.queues import QUEUED, waits_for
 from xstilts_operator.scenes import StageScene
@@ -14,9 +14,11 @@ from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
 UNPREPARED_SECONDS: Final = 120  # to attach and mount volumes takes a minute in some clouds
+LOST_SECONDS: Final = 60  # after a pod's whole grace period, which ends by its node's word
 PARENT_FAILED: Final = "ParentFailed"
 PODS_MISSING: Final = "PodsMissing"
 POD_UNPREPARED: Final = "PodUnprepared"
+NODE_LOST: Final = "NodeLost"
 REFUSED: Final = "Refused"
 
 Reason = tuple[str, str]  # reason, message
@@ -56,17 +58,35 @@ def of_job(scene: StageScene, job: JobView, now: datetime) -> Reason | None:
         return stuck.reason, stuck.message[:MESSAGE_LIMIT]
     if job.missing:
         return PODS_MISSING, lacks_pods(job)
-    unprepared = lacks_volumes((pod for pod in scene.pods if pod.job == job.name), now)
-    return (POD_UNPREPARED, unprepared[1]) if unprepared is not None and unprepared[0] == 0 else None
+    late = overdue((pod for pod in scene.pods if pod.job == job.name), now)
+    return late.reason if late is not None and late.wait == 0 else None
 
 
-def lacks_volumes(pods: Iterable[PodView], now: datetime) -> tuple[float, str] | None:
-    """In how many seconds what is to be said of a pod that has no volumes or no network; None where all have both."""
-    since = min(((pod.unprepared, pod.name) for pod in pods if pod.unprepared is not None), default=None)
-    if since is None:
+class Overdue(NamedTuple):
+    """In how many seconds a pod's node is late with what it owes, and what is to be said then."""
+
+    wait: float
+    reason: Reason
+
+
+def overdue(pods: Iterable[PodView], now: datetime) -> Overdue | None:
+    """What is first to be said of pods whose nodes owe them something; None where none does."""
+    owed: list[tuple[datetime, str, str]] = []
+    for pod in pods:
+        describe = f"`kubectl describe pod {pod.name}`"
+        if pod.unprepared is not None:
+            message = f"its node gives the pod {pod.name} no volumes or no network: {describe} says why"
+            owed.append((pod.unprepared + timedelta(seconds=UNPREPARED_SECONDS), POD_UNPREPARED, message))
+        if pod.due is not None:
+            message = (
+                f"the pod {pod.name} is to have ended, and its node does not say so: {describe} names the node; where "
+                "that is off, its taint node.kubernetes.io/out-of-service or its deletion ends the pod"
+            )
+            owed.append((pod.due + timedelta(seconds=LOST_SECONDS), NODE_LOST, message))
+    if not owed:
         return None
-    message = f"its node gives the pod {since[1]} no volumes or no network: `kubectl describe pod {since[1]}` says why"
-    return seconds_until(since[0] + timedelta(seconds=UNPREPARED_SECONDS), now), message
+    at, *reason = min(owed)
+    return Overdue(seconds_until(at, now), (reason[0], reason[1]))
 
 
 def lacks_pods(job: JobView) -> str:

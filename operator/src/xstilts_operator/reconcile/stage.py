@@ -18,10 +18,10 @@ from xstilts_operator.reconcile.attempts import (
 from xstilts_operator.reconcile.ending import ended, paid
 from xstilts_operator.reconcile.hindrance import (
     Reason,
-    lacks_volumes,
     may_run_since,
     of_idle,
     of_job,
+    overdue,
     passes_in,
 )
 from xstilts_operator.reconcile.owners import set_owners, unknown
@@ -109,8 +109,9 @@ def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[A
     actions = (*leftovers, *service(scene, job))
     said = of_job(scene, job, now)
     if said is None:
-        wait, _ = lacks_volumes(_pods(scene), now) or (None, "")
-        return Decision((*actions, *say(stage)), again_in=min(filter(None, (lapses, wait)), default=None))
+        late = overdue(_pods(scene), now)
+        waits = (lapses, late.wait if late is not None else None)
+        return Decision((*actions, *say(stage)), again_in=min(filter(None, waits), default=None))
     since = (stage.attempt.started if stage.attempt else None, may_run_since(job))
     patience = 0.0 if stage.reason == said[0] else passes_in(since, now)
     if patience > 0:

@@ -128,6 +128,7 @@ class PodView:
         began, finished: when it worked.
         stuck: whether it cannot begin to work.
         unprepared: since when its node has it, without volumes or network yet; None where that is past.
+        due: when its grace period ends, where it is being deleted and has not ended.
     """
 
     name: str
@@ -146,6 +147,7 @@ class PodView:
     finished: datetime | None
     stuck: bool
     unprepared: datetime | None = None
+    due: datetime | None = None
 
     @property
     def work(self) -> Work | None:
@@ -257,6 +259,7 @@ def view_pod(pod: Object) -> PodView:
         finished=moment(ended.get("finishedAt")),
         stuck=stuck,
         unprepared=prepared.since if prepared and prepared.status == "False" and not over else None,
+        due=moment(metadata.get("deletionTimestamp")) if not over else None,
     )
 
 
