@@ -25,3 +25,15 @@ def test_what_is_gone_is_forgotten():
         world.reconcile(*key)
     gc.collect()
     assert [one() for one in (spec, *read)] == [None] * (1 + len(read))
+
+
+def test_no_plan_stays_for_the_sake_of_its_table():
+    world = World()
+    world.submit()
+    world.play()
+    assert world.status()["results"]
+    plan = weakref.ref(world.cache.plan_of(NAMESPACE, world.status()["plan"]["name"]))
+    assert plan() is not None
+    world.remove()
+    gc.collect()
+    assert plan() is None

@@ -5,16 +5,16 @@ Objects in the cache are never changed, only replaced: so what was read out of o
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import TypeVar
 
 from xstilts.errors import Problem, SpecError
 from xstilts.spec import Experiment, read_experiment
 from xstilts_operator.actions import Object, Resource
 from xstilts_operator.cache import Cache, name_of
+from xstilts_operator.memory import Memory
 from xstilts_operator.names import API_VERSION, companion_name, job_name
 from xstilts_operator.plans import PlanDocument, PlanError
 from xstilts_operator.scenes import Companion, ExperimentScene, StageScene
@@ -34,36 +34,7 @@ from xstilts_operator.views import (
     view_workload,
 )
 
-_REMEMBERED: Final = 50_000  # of each kind of thing; about 10,000 of each are alive in a large cluster
-
 Value = TypeVar("Value")
-
-
-class Memory(Generic[Value]):
-    """A bounded mapping that forgets what was used longest ago."""
-
-    def __init__(self, size: int = _REMEMBERED) -> None:
-        self._size = size
-        self._values: OrderedDict[Any, Value] = OrderedDict()
-
-    def get(self, key: Any) -> Value | None:
-        """The value of a key, or None."""
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def put(self, key: Any, value: Value) -> Value:
-        """Keep a value; returns it."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
-        return value
-
-    def forget(self, key: Any) -> None:
-        """Keep nothing of a key any more."""
-        self._values.pop(key, None)
 
 
 class Observatory:
