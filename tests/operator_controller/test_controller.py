@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,6 +124,39 @@ def test_a_list_that_expires_begins_again_and_forgets_nothing() -> None:
         await bench.start()
         await asyncio.sleep(10)
         assert len(bench.cache.list(Resource.STAGE)) == len(set(bench.seen)) == 20
+
+    run(check())
+
+
+@pytest.mark.parametrize("first", [Resource.EXPERIMENT, Resource.CONFIG_MAP])
+def test_a_plan_is_read_once_its_experiments_status_names_it(first: Resource) -> None:
+    """Anybody may make a ConfigMap that says that it is a plan; the status is the operator's alone."""
+    plan, read = SimpleNamespace(stages={"key": None}, by_name={"train-1": None}), []
+
+    def thaw(config_map: Object) -> Any:
+        read.append(config_map["metadata"]["name"])
+        return plan
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.cache = cache = Cache(thaw)
+        label = {EXPERIMENT_LABEL: "grid"}
+        told = {
+            Resource.EXPERIMENT: made("grid", status={"plan": {"name": "grid-plan"}}),
+            Resource.CONFIG_MAP: made("grid-plan", labels=label),
+        }
+        bench.controller.event(Resource.EXPERIMENT, "ADDED", made("other"))
+        for name in ("made-up", "another"):
+            bench.controller.event(Resource.CONFIG_MAP, "ADDED", made(name, labels=label))
+        for resource in sorted(told, key=lambda resource: resource is not first):
+            assert read == []
+            bench.controller.event(resource, "ADDED", told[resource])
+        assert read == ["grid-plan"]
+        assert [one["metadata"]["name"] for one in cache.experiments_needing("ns", "train-1")] == ["grid"]
+        waits = []
+        while len(bench.controller.queue):
+            waits.append(await bench.controller.queue.get())
+        assert key("train-1") in waits  # it may be another's by now
 
     run(check())
 
