@@ -58,6 +58,16 @@ def test_exit_codes_of_one_pod(pods, expected):
     assert verdict(JOB, *pods) == expected
 
 
+@pytest.mark.parametrize("name", ["stage", "lookup", "report"])
+def test_a_container_that_somebody_has_put_beside_ours_answers_nothing(name):
+    """The kubelet tells containers in the order of their names."""
+    beside = {"name": "a-sidecar", "state": {"terminated": {"exitCode": 0, "message": "bye"}}}
+    ours = {"name": name, "state": {"terminated": {"exitCode": 64, "message": "no"}}}
+    status = {"phase": "Failed", "containerStatuses": [beside, ours]}
+    ended = view_pod({"metadata": {}, "status": status})
+    assert (ended.exit_code, ended.answer) == (64, "no")
+
+
 KILLED = [{"name": "stage", "state": {"terminated": {"exitCode": 137}}}]
 SAVED = [{"name": "stage", "state": {"terminated": {"exitCode": 42}}}]
 DISRUPTED = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]

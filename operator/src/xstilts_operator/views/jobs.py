@@ -12,7 +12,9 @@ from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, QUEUE_
 from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, texts, token
 from xstilts_operator.views.common import Condition, find_condition, is_true, view_conditions
 
-STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
+_CONTAINERS: Final = frozenset(
+    {"stage", "lookup", "report"}
+)  # those that do the work; others may be put beside them
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
 _JOB_NAME: Final = "batch.kubernetes.io/job-name"
 EVICTED: Final = "Evicted"
@@ -296,6 +298,5 @@ def _number(value: Any) -> int:
 
 def _state(status: Any) -> Any:
     """The state of the container that does the work; empty where it is not known."""
-    containers = list(mappings(mapping(status).get("containerStatuses")))
-    named = [one for one in containers if one.get("name") == STAGE_CONTAINER] or containers[:1]
-    return mapping(named[0], "state") if named else {}
+    containers = mappings(mapping(status).get("containerStatuses"))
+    return next((mapping(one, "state") for one in containers if one.get("name") in _CONTAINERS), {})
