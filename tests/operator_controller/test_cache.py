@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 import pytest
@@ -108,10 +110,25 @@ def test_an_experiment_that_is_made_anew_does_not_inherit_a_plan() -> None:
     assert cache.needs_of("ns", "grid") == ()
 
 
+def json_copy(value: Any) -> Any:
+    """An equal value of other strings."""
+    return json.loads(json.dumps(value))
+
+
 def test_a_pod_is_kept_without_what_no_decision_reads() -> None:
     cache = Cache()
     cache.upsert(Resource.POD, pod("p", 1))
     assert "containers" not in cache.list(Resource.POD)[0]["spec"]
+
+
+def test_objects_share_their_strings_and_leave_none_behind() -> None:
+    cache, owner = Cache(), {**OWNER, "uid": "the uid of grid"}
+    for version, name in enumerate(("a", "b")):
+        cache.upsert(Resource.STAGE, stage(name, f"of {name}", version, ownerReferences=[json_copy(owner)]))
+    owners = [one["metadata"]["ownerReferences"][0]["uid"] for one in cache.list(Resource.STAGE)]
+    assert owners[0] is owners[1]
+    again = json_copy(owners[0])
+    assert sys.intern(again) is again  # what Python itself remembers, its version 3.12 never forgets
 
 
 @pytest.mark.parametrize("junk", [None, "text", [1], {"labels": {STAGE_LABEL: 3}}])

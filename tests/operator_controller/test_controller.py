@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,6 +128,39 @@ def test_a_list_that_expires_begins_again_and_forgets_nothing() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("first", [Resource.EXPERIMENT, Resource.CONFIG_MAP])
+def test_a_plan_is_read_once_its_experiments_status_names_it(first: Resource) -> None:
+    """Anybody may make a ConfigMap that says that it is a plan; the status is the operator's alone."""
+    plan, read = SimpleNamespace(stages={"key": None}, by_name={"train-1": None}), []
+
+    def thaw(config_map: Object) -> Any:
+        read.append(config_map["metadata"]["name"])
+        return plan
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.cache = cache = Cache(thaw)
+        label = {EXPERIMENT_LABEL: "grid"}
+        told = {
+            Resource.EXPERIMENT: made("grid", status={"plan": {"name": "grid-plan"}}),
+            Resource.CONFIG_MAP: made("grid-plan", labels=label),
+        }
+        bench.controller.event(Resource.EXPERIMENT, "ADDED", made("other"))
+        for name in ("made-up", "another"):
+            bench.controller.event(Resource.CONFIG_MAP, "ADDED", made(name, labels=label))
+        for resource in sorted(told, key=lambda resource: resource is not first):
+            assert read == []
+            bench.controller.event(resource, "ADDED", told[resource])
+        assert read == ["grid-plan"]
+        assert [one["metadata"]["name"] for one in cache.experiments_needing("ns", "train-1")] == ["grid"]
+        waits = []
+        while len(bench.controller.queue):
+            waits.append(await bench.controller.queue.get())
+        assert key("train-1") in waits  # it may be another's by now
+
+    run(check())
+
+
 def test_every_other_decision_about_what_is_refused_knows_in_whose_words() -> None:
     """So one tells it, where that is news, and the next asks again, be the telling refused too."""
     known: list[str | None] = []
@@ -162,6 +196,42 @@ def test_a_first_list_waits_for_an_api_server_that_is_away() -> None:
         await bench.start()
         assert bench.controller.synced.is_set()
         assert asyncio.get_running_loop().time() >= 60
+
+    run(check())
+
+
+@pytest.mark.parametrize("refused", ["a", "b"])
+def test_a_namespace_that_is_refused_keeps_no_other_from_being_served(refused: str) -> None:
+    class Partly(FakeApi):
+        async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:
+            if namespace == refused:
+                raise Refused("transferstages.xstilts.dev is forbidden")
+            return await super().list(resource, namespace, rest)
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.watched = Watched((Resource.STAGE,), ("a", "b"))
+        bench.controller.api = Partly(bench.store, Weather(random.Random(0)))  # noqa: S311 - the same each time
+        for namespace in ("a", "b"):
+            bench.store.create(Resource.STAGE, {"metadata": {"name": "s", "namespace": namespace}})
+        await asyncio.wait_for(bench.controller.first_list(), 60)
+        served = [stage["metadata"]["namespace"] for stage in bench.cache.list(Resource.STAGE)]
+        assert served == ["b" if refused == "a" else "a"]
+
+    run(check())
+
+
+def test_nothing_is_decided_while_all_is_refused() -> None:
+    class Forbidding(FakeApi):
+        async def list(self, resource: Resource, namespace: str | None, rest: str = "") -> Page:
+            raise Refused("transferstages.xstilts.dev is forbidden")
+
+    async def check() -> None:
+        bench = Bench()
+        bench.controller.api = Forbidding(bench.store, Weather(random.Random(0)))  # noqa: S311 - the same each time
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bench.controller.first_list(), 60)
+        assert not bench.controller.synced.is_set()
 
     run(check())
 

@@ -23,9 +23,16 @@ from xstilts_operator.actions import (
     Seen,
     SetOwners,
 )
-from xstilts_operator.api import LostReply
+from xstilts_operator.api import LostReply, Refused
 from xstilts_operator.cache import Cache, Change
-from xstilts_operator.gateway import EXPERIMENT_STATUS_SECONDS, Fenced, Gateway, Overtaken, TooSoon
+from xstilts_operator.gateway import (
+    EXPERIMENT_STATUS_SECONDS,
+    SIDE_BY_SIDE,
+    Fenced,
+    Gateway,
+    Overtaken,
+    TooSoon,
+)
 from xstilts_operator.names import MANAGED_BY, MANAGER
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -296,6 +303,20 @@ def test_many_neighbours_are_written_side_by_side_and_a_failure_among_them_ends_
         bench.do(*stages, Create(Resource.CONFIG_MAP, body("later")))
     assert len(bench.names(Resource.STAGE)) == 40
     assert bench.names(Resource.CONFIG_MAP) == []
+
+
+def test_what_is_refused_for_all_is_asked_for_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    asked: list[str] = []
+
+    async def full(_: Resource, stage: Any) -> Any:
+        asked.append(stage["metadata"]["name"])
+        raise Refused("exceeded quota: count/transferstages.xstilts.dev")
+
+    monkeypatch.setattr(bench.api, "create", full)
+    with pytest.raises(Refused):
+        bench.do(*(Create(Resource.STAGE, body(f"s{number}")) for number in range(1_000)))
+    assert len(asked) == SIDE_BY_SIDE
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from aiohttp import web
+from kopf._cogs.clients.errors import APIForbiddenError
 from kopf._cogs.clients.watching import Bookmark
 
 from xstilts_operator import watching
@@ -94,7 +95,25 @@ def test_one_object_that_cannot_be_taken_in_hides_no_other(monkeypatch: pytest.M
     assert asyncio.run(_told_until("DELETED")) == [(None, "a"), ("DELETED", "a")]
 
 
-async def _told_until(last: str) -> list[tuple[str | None, str]]:
+def test_a_namespace_that_may_not_be_watched_ends_no_other_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str | None] = []
+
+    async def stream(namespace: str | None, **_: Any):
+        tried.append(namespace)
+        if namespace == "deleted":
+            raise APIForbiddenError({"message": "jobs.batch is forbidden"}, status=403, headers={})
+        await asyncio.sleep(0.2)
+        yield _event("DELETED", "a")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watching, "infinite_watch", stream)
+    monkeypatch.setattr(watching, "FORBIDDEN_SECONDS", 0.05)
+    assert asyncio.run(_told_until("DELETED", ("deleted", "team"))) == [("DELETED", "a")]
+    assert tried.count("deleted") > 1  # until it is there again
+    assert tried.count("team") == 1
+
+
+async def _told_until(last: str, namespaces: Sequence[str] = ()) -> list[tuple[str | None, str]]:
     told: list[tuple[str | None, str]] = []
     end = asyncio.Event()
 
@@ -105,7 +124,9 @@ async def _told_until(last: str) -> list[tuple[str | None, str]]:
         if kind == last:
             end.set()
 
-    streams = asyncio.create_task(watching._streams([Resource.JOB], (), take_in, settings([Resource.JOB])))
+    streams = asyncio.create_task(
+        watching._streams([Resource.JOB], namespaces, take_in, settings([Resource.JOB]))
+    )
     await asyncio.wait_for(end.wait(), 10)
     streams.cancel()
     await asyncio.gather(streams, return_exceptions=True)

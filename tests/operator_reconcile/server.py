@@ -107,13 +107,6 @@ class Server:
             self._bodies[made["metadata"]["uid"]] = body
             self.jobs_made.append(name)
             self.made_for.append(body["metadata"]["ownerReferences"][0]["uid"])
-        if resource is Resource.CONFIG_MAP:
-            plan = self.cache.plan_of(NAMESPACE, name)
-            (owner,) = body["metadata"]["ownerReferences"]
-            assert plan is not None
-            self.cache.index_plan(
-                owner["uid"], NAMESPACE, plan.name, [one.name for one in plan.stages.values()]
-            )
 
     def _put(self, resource: Resource, body: Any) -> Any:
         self._version += 1
@@ -131,6 +124,10 @@ class Server:
         obj = deepcopy(obj)
         obj["metadata"]["resourceVersion"] = str(self._version)
         self.cache.upsert(resource, obj)
+        named = mapping(obj, "status", "plan").get("name") if resource is Resource.EXPERIMENT else None
+        plan = self.cache.plan_of(NAMESPACE, named) if named else None
+        if plan is not None:
+            self.cache.index_plan(obj["metadata"]["uid"], NAMESPACE, plan.name, plan.by_name)
 
     def _current(self, target: Reference, version: str | None) -> Any:
         current = self.get(target.resource, target.name)

@@ -13,7 +13,7 @@ from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
 from xstilts_operator.reconcile.rollup import percent as percent_of
 from xstilts_operator.reconcile.standing import Standing
 from xstilts_operator.settings import AttemptSettings
-from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work
+from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work, view_pod
 from xstilts_operator.views.stage import USAGE_LIMIT, Progress
 
 KEY = "k" * 64
@@ -56,6 +56,52 @@ def verdict(job: JobView, *pods: PodView, seen: bool = False, ended_for: float =
 )
 def test_exit_codes_of_one_pod(pods, expected):
     assert verdict(JOB, *pods) == expected
+
+
+@pytest.mark.parametrize("name", ["stage", "lookup", "report"])
+def test_a_container_that_somebody_has_put_beside_ours_answers_nothing(name):
+    """The kubelet tells containers in the order of their names."""
+    beside = {"name": "a-sidecar", "state": {"terminated": {"exitCode": 0, "message": "bye"}}}
+    ours = {"name": name, "state": {"terminated": {"exitCode": 64, "message": "no"}}}
+    status = {"phase": "Failed", "containerStatuses": [beside, ours]}
+    ended = view_pod({"metadata": {}, "status": status})
+    assert (ended.exit_code, ended.answer) == (64, "no")
+
+
+def test_a_container_that_runs_has_its_volumes_whatever_a_condition_says():
+    since = "2026-01-01T00:00:00Z"
+    said = {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": since}
+    waits, runs = {"waiting": {"reason": "ContainerCreating"}}, {"running": {"startedAt": since}}
+    views = [
+        view_pod({"status": {"conditions": [said], "containerStatuses": [{"name": "stage", "state": state}]}})
+        for state in (waits, runs)
+    ]
+    assert [view.unprepared is None for view in views] == [False, True]
+
+
+KILLED = [{"name": "stage", "state": {"terminated": {"exitCode": 137}}}]
+SAVED = [{"name": "stage", "state": {"terminated": {"exitCode": 42}}}]
+DISRUPTED = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "expected"),
+    [
+        ("The node was low on resource: memory. ", {"containerStatuses": KILLED, "conditions": DISRUPTED}, "interrupted"),
+        ("Pod was rejected: The node had condition: [DiskPressure]. ", {}, "interrupted"),
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "50Gi". ', {"containerStatuses": KILLED}, "failed"),
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "50Gi". ', {"containerStatuses": SAVED}, "failed"),
+    ],
+)  # fmt: skip
+def test_a_pod_is_evicted_by_the_need_of_its_node_or_by_its_own_excess(message, status, expected):
+    """As the kubelet's eviction manager writes them: only the first kind has the condition, and the second never ran."""
+    evicted = view_pod(
+        {"metadata": {}, "status": {"phase": "Failed", "reason": "Evicted", "message": message, **status}}
+    )
+    outcome = judge(KEY, JOB, [evicted], disruption_seen=False, ended_for=0)
+    assert outcome is not None
+    assert outcome.verdict == expected
+    assert message in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -176,12 +222,14 @@ def test_interruptions_are_not_counted_but_capped():
 
 
 def test_interruptions_without_progress_end_soon():
-    stage = ACTIVE
+    stage, waits = ACTIVE, []
     for _ in range(LIMITS.stalled_resumes):
         stage = after(stage, Verdict.INTERRUPTED)
         assert stage.state is StageState.WAITING
+        waits.append((stage.retry_after - NOW).total_seconds())
+    assert waits == [10, 20, 40]  # what refuses pods for a moment may refuse them all
     moved = after(stage, Verdict.INTERRUPTED, percent=7)
-    assert (moved.state, moved.stalled) == (StageState.WAITING, 0)
+    assert (moved.state, moved.stalled, moved.retry_after) == (StageState.WAITING, 0, None)
     assert after(moved, Verdict.INTERRUPTED, percent=7).stalled == 1
     stage = after(stage, Verdict.INTERRUPTED)
     assert (stage.state, stage.reason) == (StageState.FAILED, "NoProgress")

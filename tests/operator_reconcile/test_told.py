@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from operator_reconcile.world import End, World, source, under_way, usage
 from xstilts_operator.actions import CreateJob, Decision, Resource
-from xstilts_operator.reconcile.hindrance import PASSES_SECONDS
+from xstilts_operator.reconcile.hindrance import LOST_SECONDS, PASSES_SECONDS, UNPREPARED_SECONDS
 from xstilts_operator.reconcile.report import TOLD_AFTER_SECONDS
 from xstilts_operator.routing import Key
 from xstilts_operator.tolerant import mapping, stamp
@@ -197,6 +199,17 @@ def test_a_stage_whose_pods_are_refused_is_told_and_pays_nothing(world):
     assert world.said()[:2] == ("True", "Completed")
 
 
+@pytest.mark.parametrize("how", ["succeeded", "failed"])
+def test_a_pod_that_has_ended_and_is_not_yet_counted_is_not_missing(world, how):
+    under_way(world, parallelism=1)
+    world.tick(600)
+    job = deepcopy(world.get(Resource.JOB, world.jobs_made[-1]))
+    job["status"] |= {"active": 0, "uncountedTerminatedPods": {how: ["a-pods-uid"]}}
+    world._replace(Resource.JOB, job)
+    world.settle()
+    assert world.said()[1] == "Running"
+
+
 def test_a_lookup_whose_pods_are_refused_is_told(world):
     world.submit()
     world.settle()
@@ -208,6 +221,66 @@ def test_a_lookup_whose_pods_are_refused_is_told(world):
     assert f"asks the store for 7 stages: the Job {name} has 0 of 1 pods" in world.said()[2]
     world.play()
     assert world.said()[:2] == ("True", "Completed")
+
+
+def unprepare(world, job):
+    """Its pod has a node, which waits for the pod's volumes."""
+    (pod,) = world.cache.pods_of_job("team", job)
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    prepared = {
+        "type": "PodReadyToStartContainers",
+        "status": "False",
+        "lastTransitionTime": stamp(world.now),
+    }
+    waits = [{"name": "stage", "state": {"waiting": {"reason": "ContainerCreating"}}}]
+    status = {"phase": "Pending", "conditions": [scheduled, prepared], "containerStatuses": waits}
+    world.scribble(Resource.POD, pod["metadata"]["name"], status)
+    return pod["metadata"]["name"]
+
+
+def test_a_stage_whose_pod_gets_no_volume_is_told(world):
+    world.full = True
+    under_way(world, parallelism=1)
+    pod = unprepare(world, world.jobs_made[-1])
+    world.tick(60)
+    world.settle()
+    assert world.said()[1] == "Running"  # to attach a volume takes a while
+    stage = world.stage_of(world.jobs_made[-1])["metadata"]["name"]
+    assert world.reconcile(Resource.STAGE, stage).again_in == UNPREPARED_SECONDS - 60
+    world.tick(UNPREPARED_SECONDS - 60)
+    world.settle()
+    assert world.said()[1] == "WaitingForStages"
+    assert f"PodUnprepared: its node gives the pod {pod} no volumes or no network" in world.said()[2]
+
+
+def test_a_stage_whose_node_is_lost_is_told(world):
+    """Kubernetes asks for the pod's deletion, and its kubelet does not answer: the attempt has not ended."""
+    under_way(world, parallelism=1)
+    (found,) = world.cache.pods_of_job("team", world.jobs_made[-1])
+    pod = deepcopy(found)
+    pod["metadata"]["deletionTimestamp"] = stamp(world.now + timedelta(seconds=300))
+    world._replace(Resource.POD, pod)
+    stage = world.stage_of(world.jobs_made[-1])["metadata"]["name"]
+    world.tick(300)
+    assert world.reconcile(Resource.STAGE, stage) == Decision((), again_in=LOST_SECONDS)
+    world.tick(LOST_SECONDS)
+    world.reconcile(Resource.STAGE, stage)
+    world.reconcile(Resource.EXPERIMENT, "grid")
+    assert world.said()[1] == "WaitingForStages"
+    assert f"NodeLost: the pod {pod['metadata']['name']} is to have ended" in world.said()[2]
+
+
+def test_a_lookup_whose_pod_gets_no_volume_is_told(world):
+    world.submit()
+    world.settle()
+    world.start_pods()
+    pod = unprepare(world, world.jobs_made[-1])
+    world.settle()
+    assert world.reconcile(Resource.EXPERIMENT, "grid").again_in == UNPREPARED_SECONDS
+    world.tick(UNPREPARED_SECONDS)
+    world.settle()
+    assert world.said()[1] == "LookingUp"
+    assert f"its node gives the pod {pod} no volumes or no network" in world.said()[2]
 
 
 def test_a_budget_counts_no_hours_in_which_pods_find_no_node(world):

@@ -25,6 +25,12 @@ _THAWED: Final = 20_000  # stages of all the thawed plans that are kept together
 Name = tuple[str, str]  # namespace, name
 
 
+def name_of(obj: Object) -> Name:
+    """Namespace and name."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
 @dataclass(frozen=True)
 class Change:
     """An object before and after, as far as the cache knew and knows it; None: not there."""
@@ -130,7 +136,7 @@ class Cache:
 
     def upsert(self, resource: Resource, obj: Object) -> Change | None:
         """Take in an object as it is or was; None if that is nothing new."""
-        name, uid = _name(obj), obj["metadata"]["uid"]
+        name, uid = name_of(obj), obj["metadata"]["uid"]
         old = self._objects[resource].get(name)
         if uid in self._buried or (old is not None and _version(obj) <= _version(old)):
             return None
@@ -142,11 +148,10 @@ class Cache:
 
     def delete(self, resource: Resource, obj: Object) -> Change | None:
         """Take in that this very object (its UID counts) is gone; None if that was known."""
-        metadata = obj["metadata"]
-        name = (metadata.get("namespace", ""), metadata["name"])
-        self._bury(metadata["uid"])
+        name, uid = name_of(obj), obj["metadata"]["uid"]
+        self._bury(uid)
         old = self._objects[resource].get(name)
-        if old is None or old["metadata"]["uid"] != metadata["uid"]:
+        if old is None or old["metadata"]["uid"] != uid:
             return None
         self._put(resource, name, old, None)
         return Change(resource, *name, old, None)
@@ -220,10 +225,6 @@ class _Plans:
         plan = self._plans.pop(uid, None)
         if plan is not None:
             self._size -= len(plan.stages)
-
-
-def _name(obj: Object) -> Name:
-    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
 def _version(obj: Object) -> int:

@@ -15,7 +15,7 @@ from xstilts.spec import StoreUse
 from xstilts_operator.actions import Resource
 from xstilts_operator.api import Caller, NotFound, Refused
 from xstilts_operator.cache import Cache
-from xstilts_operator.observe import Memory
+from xstilts_operator.memory import Memory
 from xstilts_operator.routing import Key
 from xstilts_operator.settings import Settings
 from xstilts_operator.tolerant import mapping, text

@@ -15,11 +15,12 @@ from typing import Final, Protocol
 
 from xstilts_operator.actions import Decision, Emit, Object, Resource
 from xstilts_operator.api import Api, ApiError, Expired, NotFound, Refused, TooManyRequests
-from xstilts_operator.cache import Cache, Change
+from xstilts_operator.cache import Cache, Change, name_of
 from xstilts_operator.gateway import Gateway, Overtaken, TooSoon
+from xstilts_operator.names import EXPERIMENT_LABEL
 from xstilts_operator.plans import PlanError
 from xstilts_operator.routing import Key, visits
-from xstilts_operator.tolerant import mapping, mappings, text
+from xstilts_operator.tolerant import mapping, text
 from xstilts_operator.watches import Watches
 from xstilts_operator.workqueue import WorkQueue
 
@@ -109,8 +110,7 @@ class Controller:
         """Have everything looked at that a change may alter."""
         if change is None:
             return
-        if change.resource is Resource.CONFIG_MAP and change.new is not None:
-            self._index(change.new)
+        self._index(change)
         for key, after in visits(change, self.cache):
             if after:
                 self.queue.add_after(key, after)
@@ -203,20 +203,27 @@ class Controller:
             await asyncio.sleep(FAILED_LIST_SECONDS)
 
     async def _list(self, resource: Resource) -> bool:
-        """Take in a full list; False where the API server gave none."""
-        found = 0
-        try:
-            for namespace in self.watched.namespaces:
-                found += await self._pages(resource, namespace)
-        except ApiError as error:
-            logger.warning("%s could not be listed: %s", resource.value, error)
-            if isinstance(error, NotFound) and resource is Resource.WORKLOAD:  # Kueue is not there
-                self.cache.unserved.add(resource)
-                return True
+        """Take in a full list; False where the API server gave none.
+
+        A namespace that it refuses, as one that was deleted with its Role, keeps the others from nothing.
+        """
+        found: list[int] = []
+        for namespace in self.watched.namespaces:
+            try:
+                found.append(await self._pages(resource, namespace))
+            except ApiError as error:
+                where = namespace or "the cluster"
+                logger.warning("%s of %s could not be listed: %s", resource.value, where, error)
+                if isinstance(error, NotFound) and resource is Resource.WORKLOAD:  # Kueue is not there
+                    self.cache.unserved.add(resource)
+                    return True
+                if not isinstance(error, Refused):
+                    return False
+        if not found:
             return False
         self.cache.unserved.discard(resource)
         if self.observer:
-            self.observer.listed(resource.value, found)
+            self.observer.listed(resource.value, sum(found))
         return True
 
     async def _pages(self, resource: Resource, namespace: str | None) -> int:
@@ -256,15 +263,37 @@ class Controller:
         loop = asyncio.get_running_loop()
         self._relists[resource] = loop.call_later(RELIST_SECONDS, self._wanted.put_nowait, resource)
 
-    def _index(self, config_map: Object) -> None:
-        """Remember which stages an experiment needs."""
-        metadata = config_map["metadata"]
-        try:
-            plan = self.cache.plan_of(metadata["namespace"], metadata["name"])
-        except PlanError as error:  # the experiment's own decision says so to its user
-            logger.warning("ConfigMap %s/%s: %s", metadata["namespace"], metadata["name"], error)
+    def _index(self, change: Change) -> None:
+        """Remember which stages an experiment needs, as soon as its plan is there and its status names it.
+
+        Anybody may make a ConfigMap that says that it is a plan, of any size; only the operator writes the status.
+        """
+        experiment = _whose_plan(change, self.cache)
+        name = _plan_of(experiment)
+        if experiment is None or not name:
             return
-        for owner in mappings(mapping(config_map, "metadata").get("ownerReferences")):
-            if plan is not None and owner.get("controller") is True:
-                stages = (stage.name for stage in plan.stages.values())
-                self.cache.index_plan(text(owner.get("uid")), plan.namespace, plan.name, stages)
+        namespace, own_name = name_of(experiment)
+        try:
+            plan = self.cache.plan_of(namespace, name)
+        except PlanError as error:  # the experiment's own decision says so to its user
+            logger.warning("ConfigMap %s/%s: %s", namespace, name, error)
+            return
+        if plan is not None:
+            self.cache.index_plan(experiment["metadata"]["uid"], namespace, own_name, plan.by_name)
+
+
+def _whose_plan(change: Change, cache: Cache) -> Object | None:
+    """The experiment whose status has come to name a plan, or whose plan has come; None where it is neither."""
+    new = change.new
+    if new is not None and change.resource is Resource.CONFIG_MAP:
+        owner = text(mapping(new, "metadata", "labels").get(EXPERIMENT_LABEL))
+        experiment = cache.get(Resource.EXPERIMENT, change.namespace, owner)
+        return experiment if _plan_of(experiment) == change.name else None
+    if new is None or change.resource is not Resource.EXPERIMENT:
+        return None
+    same = change.old is not None and change.old["metadata"]["uid"] == new["metadata"]["uid"]
+    return None if same and _plan_of(change.old) == _plan_of(new) else new
+
+
+def _plan_of(experiment: Object | None) -> str:
+    return text(mapping(experiment, "status", "plan").get("name"))

@@ -9,7 +9,7 @@ is done only after a fresh read: a watch may be a minute late. So is what a deci
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -86,16 +86,17 @@ class Gateway:
             if len(neighbours) == 1:
                 await self._do(neighbours[0])
                 continue
-            limit = asyncio.Semaphore(SIDE_BY_SIDE)
+            rest = iter(neighbours)
             outcomes = await asyncio.gather(
-                *(self._limited(action, limit) for action in neighbours), return_exceptions=True
+                *(self._some(rest) for _ in range(SIDE_BY_SIDE)), return_exceptions=True
             )
             for outcome in outcomes:
                 if outcome is not None:
                     raise outcome
 
-    async def _limited(self, action: Action, limit: asyncio.Semaphore) -> None:
-        async with limit:
+    async def _some(self, actions: Iterator[Action]) -> None:
+        """Take actions and do them until none is left or one fails: a full quota refuses a few, and not thousands."""
+        for action in actions:
             await self._do(action)
 
     async def _do(self, action: Action) -> None:

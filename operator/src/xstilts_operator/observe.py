@@ -5,16 +5,16 @@ Objects in the cache are never changed, only replaced: so what was read out of o
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import TypeVar
 
 from xstilts.errors import Problem, SpecError
 from xstilts.spec import Experiment, read_experiment
 from xstilts_operator.actions import Object, Resource
-from xstilts_operator.cache import Cache
+from xstilts_operator.cache import Cache, name_of
+from xstilts_operator.memory import Memory
 from xstilts_operator.names import API_VERSION, companion_name, job_name
 from xstilts_operator.plans import PlanDocument, PlanError
 from xstilts_operator.scenes import Companion, ExperimentScene, StageScene
@@ -34,32 +34,7 @@ from xstilts_operator.views import (
     view_workload,
 )
 
-_REMEMBERED: Final = 50_000  # of each kind of thing; about 10,000 of each are alive in a large cluster
-
 Value = TypeVar("Value")
-
-
-class Memory(Generic[Value]):
-    """A bounded mapping that forgets what was used longest ago."""
-
-    def __init__(self, size: int = _REMEMBERED) -> None:
-        self._size = size
-        self._values: OrderedDict[Any, Value] = OrderedDict()
-
-    def get(self, key: Any) -> Value | None:
-        """The value of a key, or None."""
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def put(self, key: Any, value: Value) -> Value:
-        """Keep a value; returns it."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
-        return value
 
 
 class Observatory:
@@ -71,6 +46,7 @@ class Observatory:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        # what is read out of objects is large, is kept by their names, and goes with them
         self._stages: Memory[tuple[Object, StageView]] = Memory()
         self._experiments: Memory[tuple[Object, ExperimentView]] = Memory()
         self._specs: Memory[tuple[Object, Experiment | None, tuple[Problem, ...]]] = Memory()
@@ -83,6 +59,8 @@ class Observatory:
         """An experiment and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.EXPERIMENT, namespace, name)
         if obj is None:
+            self._experiments.forget((namespace, name))
+            self._specs.forget((namespace, name))
             return None
         experiment = self._experiment(obj)
         plan, problem = self._plan(namespace, experiment.plan)
@@ -112,6 +90,7 @@ class Observatory:
         """A stage and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.STAGE, namespace, name)
         if obj is None:
+            self._stages.forget((namespace, name))
             return None
         stage = self._stage(obj)
         current = job_name(name, stage.number)
@@ -169,9 +148,8 @@ class Observatory:
         return _kept(self._experiments, obj, lambda one: view_experiment(one, *self._spec(one)))
 
     def _spec(self, obj: Object) -> tuple[Experiment | None, tuple[Problem, ...]]:
-        """The checked spec, or its problems: read once a generation, as the status changes far more often."""
-        metadata = mapping(obj, "metadata")
-        key = (metadata.get("uid"), metadata.get("generation"))
+        """The checked spec, or its problems: read anew where it is another, as the status changes far more often."""
+        metadata, key = mapping(obj, "metadata"), name_of(obj)
         known = self._specs.get(key)
         if known is not None and known[0] == obj.get("spec"):
             return known[1:]
@@ -302,8 +280,8 @@ class _Sharing:
 
 def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:
     """What was read out of this very object before, or is now."""
-    uid = mapping(obj, "metadata").get("uid")
-    known = memory.get(uid)
+    name = name_of(obj)
+    known = memory.get(name)
     if known is not None and known[0] is obj:
         return known[1]
-    return memory.put(uid, (obj, read(obj)))[1]
+    return memory.put(name, (obj, read(obj)))[1]

@@ -104,7 +104,7 @@ def _stages(names: Iterable[tuple[str, str]]) -> Iterator[Visit]:
 
 
 def _wants(experiment: Object | None) -> tuple[object, ...] | None:
-    """What of an experiment its stages go by: its spec, and whether it is there and not at its end."""
+    """What of an experiment its stages go by: its spec and plan, and whether it is there and not at its end."""
     if experiment is None:
         return None
     metadata = mapping(experiment, "metadata")
@@ -113,7 +113,8 @@ def _wants(experiment: Object | None) -> tuple[object, ...] | None:
         for condition in mappings(mapping(experiment, "status").get("conditions"))
         if condition.get("type") == "Succeeded"
     ]
-    return metadata.get("uid"), metadata.get("generation"), "deletionTimestamp" in metadata, ended
+    plan = mapping(experiment, "status", "plan").get("name")
+    return metadata.get("uid"), metadata.get("generation"), "deletionTimestamp" in metadata, ended, plan
 
 
 def _only_progress(old: Object | None, new: Object | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from xstilts_operator.actions import Object, Resource
@@ -20,6 +21,9 @@ _METADATA: Final = (
     "ownerReferences",
 )
 _OWN_ANNOTATIONS: Final = ("xstilts.dev/", "batch.kubernetes.io/job-completion-index")
+_SHARED: Final = (
+    65_536  # strings that are shared; those of which nothing has been seen for longest are not any more
+)
 _SHARED_LENGTH: Final = 128  # longer strings are hardly ever equal
 _ANNOTATION_LENGTH: Final = 256
 _DEEPEST: Final = 40  # levels of an object that are read at all
@@ -44,12 +48,12 @@ def trimmed(resource: Resource, obj: Object) -> dict[str, Any]:
 
 
 def shared(value: Any, depth: int = _DEEPEST) -> Any:
-    """The same JSON value, its keys and short strings interned: equal ones are one object in memory.
+    """The same JSON value, of its keys and short strings equal ones being one object in memory.
 
     What lies deeper than any schema goes is None.
     """
     if isinstance(value, str):
-        return sys.intern(value) if len(value) <= _SHARED_LENGTH else value
+        return _first(value) if len(value) <= _SHARED_LENGTH else value
     if isinstance(value, Mapping | list | tuple) and depth == 0:
         return None
     if isinstance(value, Mapping):
@@ -57,6 +61,12 @@ def shared(value: Any, depth: int = _DEEPEST) -> Any:
     if isinstance(value, list | tuple):
         return [shared(item, depth - 1) for item in value]
     return value
+
+
+@lru_cache(maxsize=_SHARED)
+def _first(text: str) -> str:
+    """The first string of this text. Interned, each UID and each version would stay for ever: Python 3.12 frees none."""
+    return text
 
 
 def _whole(obj: Object) -> dict[str, Any]:
@@ -72,7 +82,7 @@ def _pod(obj: Object) -> dict[str, Any]:
     status = _mapping(obj.get("status"))
     kept = _pick(status, ("phase", "reason", "message", "startTime"))
     kept["conditions"] = [
-        _pick(condition, ("type", "status", "reason", "message"))
+        _pick(condition, ("type", "status", "reason", "message", "lastTransitionTime"))
         for condition in _mappings(status.get("conditions"))
     ]
     for part in ("containerStatuses", "initContainerStatuses"):

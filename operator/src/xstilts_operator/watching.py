@@ -16,7 +16,7 @@ from typing import Any, Final
 import kopf
 
 # kopf exports its handlers only, and not the streams of events that they are fed by.
-from kopf._cogs.clients.errors import APINotFoundError
+from kopf._cogs.clients.errors import APIForbiddenError, APINotFoundError
 from kopf._cogs.clients.watching import Bookmark, infinite_watch
 from kopf._cogs.structs.references import NamespaceName
 from kopf._cogs.structs.references import Resource as KopfResource
@@ -31,6 +31,7 @@ WATCH_SECONDS: Final = (
 SILENCE_SECONDS: Final = 35.0  # after which a connection is dead: the server would have ended the request
 BEGIN_AGAIN_SECONDS: Final = 2.0
 ABSENT_SECONDS: Final = 60.0  # after which a kind that the API server does not know is asked for again
+FORBIDDEN_SECONDS: Final = 10.0  # an API server that has just begun may not know of any right yet
 
 Told = Callable[[Resource, str | None, Object], None]
 
@@ -130,6 +131,13 @@ async def _stream(
                     _pass_on(told, resource, event["type"], event["object"])
         except APINotFoundError:  # Kueue is not there, or not yet
             await asyncio.sleep(ABSENT_SECONDS)
+        except (
+            APIForbiddenError
+        ) as error:  # a namespace that was deleted with its Role: all others are watched
+            logger.warning(
+                "%s of %s may not be watched: %s", resource.value, namespace or "the cluster", error.message
+            )
+            await asyncio.sleep(FORBIDDEN_SECONDS)
 
 
 def _pass_on(told: Told, resource: Resource, kind: str | None, obj: Object) -> None:

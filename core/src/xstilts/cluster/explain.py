@@ -34,6 +34,8 @@ _STAGE_REMEDIES: Final = {
     "CreateContainerConfigError": "a Secret or volume claim of the store is missing: tell who looks after the operator",
     "Refused": _REFUSED,
     "PodsMissing": "nothing, if a quota is used up by others; else tell who looks after the namespace",
+    "PodUnprepared": "the Events of the pod say whether a volume or the network is missing: tell who looks after the cluster",
+    "NodeLost": "tell who looks after the cluster: once the node is known to be off, its Node may be deleted",
     "BackingOff": "nothing: it is tried again by itself; if it fails again for the same reason, mend that",
     "Resuming": "nothing: it is continued from its checkpoint by itself",
 }

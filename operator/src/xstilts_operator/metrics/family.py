@@ -17,12 +17,6 @@ Family = tuple[str, str, Sequence[str], Iterable[Sample]]
 _KINDS: Final = frozenset(Kind)
 
 
-def name_of(obj: Object) -> tuple[str, str]:
-    """Namespace and name."""
-    metadata = obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
-
-
 def kind_of(stage: Object) -> str:
     """The kind of a stage, or `unknown`: nobody can make a series of a label that they wrote by hand."""
     kind = text(mapping(stage, "metadata", "labels").get(KIND_LABEL))

@@ -8,8 +8,8 @@ from typing import Final
 
 from xstilts.stage import Kind
 from xstilts_operator.actions import Object
-from xstilts_operator.cache import Cache
-from xstilts_operator.metrics.family import Family, Labels, Sample, kind_of, name_of
+from xstilts_operator.cache import Cache, name_of
+from xstilts_operator.metrics.family import Family, Labels, Sample, kind_of
 from xstilts_operator.plans import PlanDocument, PlanError
 from xstilts_operator.tolerant import mapping, text
 from xstilts_operator.views import StageState

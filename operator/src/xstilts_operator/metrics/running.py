@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import Final
 
 from xstilts_operator.actions import Object
-from xstilts_operator.metrics.family import Family, Labels, kind_of, name_of
+from xstilts_operator.cache import name_of
+from xstilts_operator.metrics.family import Family, Labels, kind_of
 from xstilts_operator.tolerant import mapping, text
 from xstilts_operator.views import StageState, view_stage
 

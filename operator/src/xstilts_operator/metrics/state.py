@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 
 from xstilts.catalogue.models import MODELS
 from xstilts_operator.actions import Object, Resource
-from xstilts_operator.cache import Cache
-from xstilts_operator.metrics.family import Family, Labels, Sample, kind_of, name_of
+from xstilts_operator.cache import Cache, name_of
+from xstilts_operator.metrics.family import Family, Labels, Sample, kind_of
 from xstilts_operator.metrics.languages import LanguageScores
 from xstilts_operator.metrics.running import running
 from xstilts_operator.tolerant import decimal, integer, mapping, mappings, text

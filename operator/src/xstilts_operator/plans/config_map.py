@@ -39,11 +39,13 @@ def thaw(obj: Object) -> PlanDocument:
     """
     try:
         metadata = obj["metadata"]
-        document = unpack(base64.b64decode(obj["binaryData"][PLAN_FILE], validate=True))
-        uids = [owner["uid"] for owner in metadata["ownerReferences"]]
+        packed = base64.b64decode(obj["binaryData"][PLAN_FILE], validate=True)
+        owners = [(owner["name"], owner["uid"]) for owner in metadata["ownerReferences"]]
     except (KeyError, TypeError, binascii.Error):
         raise unreadable("it has no plan or no owner") from None
-    names = {plan_name(document.name, uid, document.content) for uid in uids}
-    if metadata["name"] not in names or metadata["namespace"] != document.namespace:
+    document = unpack(
+        packed, lambda content: metadata["name"] in {plan_name(*owner, content) for owner in owners}
+    )
+    if metadata["namespace"] != document.namespace or document.name not in {name for name, _ in owners}:
         raise unreadable("it holds another plan than its name says")
     return document

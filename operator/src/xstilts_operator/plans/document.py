@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -195,14 +195,20 @@ class PlanDocument:
         return _grid(accepted) == _grid(experiment)
 
 
-def unpack(packed: bytes) -> PlanDocument:
+def unpack(packed: bytes, is_meant: Callable[[str], bool] = lambda _: True) -> PlanDocument:
     """The plan in the bytes of a ConfigMap's file.
 
+    `is_meant` is asked for the digest of its content before any of it is read: what is made up may take 25 times its
+    size in memory.
+
     Raises:
-        PlanError: this version cannot read it.
+        PlanError: it is not what is meant, or this version cannot read it.
     """
     try:
         text = _text(packed)
+        content = sha256_hex(text)
+        if not is_meant(content):
+            raise unreadable("it holds another plan than its name says")
         document = _parsed(text)
         metadata, spec = document["experiment"]["metadata"], document["experiment"]["spec"]
         store = spec.get("store", {}).get("name", "default")
@@ -221,7 +227,7 @@ def unpack(packed: bytes) -> PlanDocument:
             stages={stage.key: stage for stage in stages},
             cells=cells,
             evaluations=evaluations,
-            content=sha256_hex(text),
+            content=content,
             packed=packed,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -137,7 +137,8 @@ def _failed(key: str, over: Sequence[PodView], *, disruption_seen: bool) -> Outc
         return _told(Verdict.INTERRUPTED, "Disrupted", key, disrupted)
     if disruption_seen:
         return Outcome(Verdict.INTERRUPTED, "Disrupted", "a pod of it was disrupted, and is gone")
-    interrupted = next((pod for pod in own if pod.exit_code == EXIT_INTERRUPTED), None)
+    saved = (pod for pod in own if pod.exit_code == EXIT_INTERRUPTED and not pod.exceeded)
+    interrupted = next(saved, None)
     if interrupted is not None:
         return _told(Verdict.INTERRUPTED, "Interrupted", key, interrupted)
     if own:

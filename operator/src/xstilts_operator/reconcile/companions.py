@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xstilts_operator.actions import Create, Delete, Object, Reference, Resource
-from xstilts_operator.reconcile.hindrance import lacks_pods, may_run_since, passes_in
+from xstilts_operator.reconcile.hindrance import lacks_pods, may_run_since, overdue, passes_in
 from xstilts_operator.reconcile.queues import is_misplaced, waits_for
 from xstilts_operator.reconcile.writes import wanted_so
 from xstilts_operator.scenes import Companion, ExperimentScene
@@ -34,8 +34,12 @@ def hindrance(experiment: ExperimentView, companion: Companion, now: datetime) -
     stuck = next((pod for pod in companion.pods if pod.stuck), None)
     if stuck is not None:
         return f"the pod {stuck.name} cannot run: {stuck.reason}: {stuck.message}", None
-    patience = passes_in([may_run_since(job)], now) if job.missing else None
-    return (lacks_pods(job), None) if patience == 0 else ("", patience)
+    late = overdue(companion.pods, now)
+    waits = [(late.wait, late.reason[1])] if late is not None else []
+    if job.missing:
+        waits.append((passes_in([may_run_since(job)], now), lacks_pods(job)))
+    wait, message = min(waits, default=(None, ""))
+    return (message, None) if wait == 0 else ("", wait)
 
 
 def made(scene: ExperimentScene, body: Object) -> tuple[tuple[Create, ...], float | None]:

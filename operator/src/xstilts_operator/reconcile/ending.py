@@ -82,7 +82,7 @@ def bill(stage: StageView, charge: Usage) -> StageView:
 
 
 def backoff(failures: int, settings: AttemptSettings) -> timedelta:
-    """How long a stage waits after so many failures."""
+    """How long a stage waits after so many failures, or interruptions without progress."""
     doubled = settings.backoff_seconds * 2 ** min(failures - 1, 16)
     return timedelta(seconds=min(doubled, settings.backoff_cap_seconds))
 
@@ -111,11 +111,14 @@ def _interrupted(
     if resumes > settings.max_resumes or stalled > settings.stalled_resumes:
         reason = "TooManyResumes" if resumes > settings.max_resumes else "NoProgress"
         return _failed(stage, failure, reason, now, resumes=resumes, stalled=stalled)
+    # a node that refuses pods, as after a restart of its kubelet, would use up all resumes within seconds
+    wait = backoff(stalled, settings) if stalled > stage.stalled else None
     return stage.to(
         StageState.WAITING,
         now,
         reason="Resuming",
         message=f"attempt {failure.attempt} was interrupted: {failure.message}"[:1024],
+        retry_after=rounded(now + wait) if wait is not None else None,
         resumes=resumes,
         stalled=stalled,
         last_failure=failure,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from xstilts_operator.reconcile.queues import QUEUED, waits_for
 from xstilts_operator.scenes import StageScene
 from xstilts_operator.tolerant import seconds_until
-from xstilts_operator.views import JobView, StageState, StageView
+from xstilts_operator.views import JobView, PodView, StageState, StageView
 from xstilts_operator.views.stage import MESSAGE_LIMIT
 
 PASSES_SECONDS: Final = 10  # what stands in the way for less is not written down
+UNPREPARED_SECONDS: Final = 120  # to attach and mount volumes takes a minute in some clouds
+LOST_SECONDS: Final = 60  # after a pod's whole grace period, which ends by its node's word
 PARENT_FAILED: Final = "ParentFailed"
 PODS_MISSING: Final = "PodsMissing"
+POD_UNPREPARED: Final = "PodUnprepared"
+NODE_LOST: Final = "NodeLost"
 REFUSED: Final = "Refused"
 
 Reason = tuple[str, str]  # reason, message
@@ -43,7 +47,7 @@ def has_failed(stage: StageView) -> bool:
     )
 
 
-def of_job(scene: StageScene, job: JobView) -> Reason | None:
+def of_job(scene: StageScene, job: JobView, now: datetime) -> Reason | None:
     """Why the Job of an attempt does not run; None where it does."""
     if job.owner != scene.stage.uid:
         return "NameConflict", f"the Job {job.name} is there and is not this stage's: it must be deleted"
@@ -52,7 +56,37 @@ def of_job(scene: StageScene, job: JobView) -> Reason | None:
     stuck = next((pod for pod in scene.pods if pod.job == job.name and pod.stuck), None)
     if stuck is not None:
         return stuck.reason, stuck.message[:MESSAGE_LIMIT]
-    return (PODS_MISSING, lacks_pods(job)) if job.missing else None
+    if job.missing:
+        return PODS_MISSING, lacks_pods(job)
+    late = overdue((pod for pod in scene.pods if pod.job == job.name), now)
+    return late.reason if late is not None and late.wait == 0 else None
+
+
+class Overdue(NamedTuple):
+    """In how many seconds a pod's node is late with what it owes, and what is to be said then."""
+
+    wait: float
+    reason: Reason
+
+
+def overdue(pods: Iterable[PodView], now: datetime) -> Overdue | None:
+    """What is first to be said of pods whose nodes owe them something; None where none does."""
+    owed: list[tuple[datetime, str, str]] = []
+    for pod in pods:
+        describe = f"`kubectl describe pod {pod.name}`"
+        if pod.unprepared is not None:
+            message = f"its node gives the pod {pod.name} no volumes or no network: {describe} says why"
+            owed.append((pod.unprepared + timedelta(seconds=UNPREPARED_SECONDS), POD_UNPREPARED, message))
+        if pod.due is not None:
+            message = (
+                f"the pod {pod.name} is to have ended, and its node does not say so: {describe} names the node; where "
+                "that is off, its taint node.kubernetes.io/out-of-service or its deletion ends the pod"
+            )
+            owed.append((pod.due + timedelta(seconds=LOST_SECONDS), NODE_LOST, message))
+    if not owed:
+        return None
+    at, *reason = min(owed)
+    return Overdue(seconds_until(at, now), (reason[0], reason[1]))
 
 
 def lacks_pods(job: JobView) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,21 +11,15 @@ from xstilts.plan import Plan
 from xstilts.results import Combination, Estimate, Numbers, best, combinations, results_of
 from xstilts.scoring import whole_scores
 from xstilts.stage import EvaluateSpec, Kind
+from xstilts_operator.memory import Memory
 from xstilts_operator.plans import PlanDocument
 from xstilts_operator.views import StageView
 from xstilts_operator.views.stage import Scores
 
 ROWS_LIMIT: Final = 256
 
-
-@dataclass(frozen=True)
-class _Scored:
-    """A plan with the scores of its evaluations; equal ones have equal rows."""
-
-    plan: str
-    versions: tuple[tuple[str, str], ...]
-    document: PlanDocument = field(compare=False)
-    scores: Mapping[str, Scores] = field(compare=False)
+# By a plan's content: of which versions of stages they are, the rows, and the best of them. No plan stays for their sake.
+_ROWS: Final[Memory[tuple[tuple[tuple[str, str], ...], tuple[Mapping[str, Any], ...], str]]] = Memory(128)
 
 
 def summary(plan: PlanDocument, stages: Mapping[str, StageView]) -> dict[str, Any]:
@@ -43,7 +35,10 @@ def summary(plan: PlanDocument, stages: Mapping[str, StageView]) -> dict[str, An
     if not scored:
         return {}
     versions = tuple((key, f"{stages[key].uid}/{stages[key].version}") for key in scored)
-    rows, highest = _rows(_Scored(plan.content, versions, plan, scored))
+    known = _ROWS.get(plan.content)
+    if known is None or known[0] != versions:
+        known = _ROWS.put(plan.content, (versions, *_rows(plan, scored)))
+    _, rows, highest = known
     if not rows:
         return {}
     left_out = len(rows) - ROWS_LIMIT
@@ -54,16 +49,15 @@ def summary(plan: PlanDocument, stages: Mapping[str, StageView]) -> dict[str, An
     }
 
 
-@lru_cache(maxsize=128)
-def _rows(scored: _Scored) -> tuple[tuple[Mapping[str, Any], ...], str]:
+def _rows(document: PlanDocument, scores: Mapping[str, Scores]) -> tuple[tuple[Mapping[str, Any], ...], str]:
     """The rows, and the best of them in words."""
     try:
-        experiment, plan = scored.document.experiment(), scored.document.plan()
+        experiment, plan = document.experiment(), document.plan()
     except (
         ValidationError
     ):  # accepted by another version: the report, which that version can write, has the table
         return (), ""
-    found = combinations(results_of(experiment, plan, dict(_numbers(plan, scored.scores))))
+    found = combinations(results_of(experiment, plan, dict(_numbers(plan, scores))))
     return tuple(map(_row, found)), best(found)
 
 

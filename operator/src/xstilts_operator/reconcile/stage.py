@@ -16,7 +16,14 @@ from xstilts_operator.reconcile.attempts import (
     judge,
 )
 from xstilts_operator.reconcile.ending import ended, paid
-from xstilts_operator.reconcile.hindrance import Reason, may_run_since, of_idle, of_job, passes_in
+from xstilts_operator.reconcile.hindrance import (
+    Reason,
+    may_run_since,
+    of_idle,
+    of_job,
+    overdue,
+    passes_in,
+)
 from xstilts_operator.reconcile.owners import set_owners, unknown
 from xstilts_operator.reconcile.queues import is_misplaced
 from xstilts_operator.reconcile.starting import service, start
@@ -100,9 +107,11 @@ def _over(scene: StageScene, job: JobView, settings: Settings, now: datetime) ->
 def _going_on(scene: StageScene, job: JobView, now: datetime, leftovers: tuple[Action, ...]) -> Decision:
     stage, lapses = scene.stage, lapses_in(scene.needed_by, now)
     actions = (*leftovers, *service(scene, job))
-    said = of_job(scene, job)
+    said = of_job(scene, job, now)
     if said is None:
-        return Decision((*actions, *say(stage)), again_in=lapses)
+        late = overdue(_pods(scene), now)
+        waits = (lapses, late.wait if late is not None else None)
+        return Decision((*actions, *say(stage)), again_in=min(filter(None, waits), default=None))
     since = (stage.attempt.started if stage.attempt else None, may_run_since(job))
     patience = 0.0 if stage.reason == said[0] else passes_in(since, now)
     if patience > 0:

@@ -9,16 +9,19 @@ from typing import Any, Final
 from xstilts.stage import Kind
 from xstilts_operator.actions import Object
 from xstilts_operator.names import ATTEMPT_LABEL, KIND_LABEL, PLAN_LABEL, QUEUE_LABEL
-from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, token
+from xstilts_operator.tolerant import count, integer, mapping, mappings, moment, text, texts, token
 from xstilts_operator.views.common import Condition, find_condition, is_true, view_conditions
 
-STAGE_CONTAINER: Final = "stage"  # the container of a stage's pod that runs the trainer
+_CONTAINERS: Final = frozenset(
+    {"stage", "lookup", "report"}
+)  # those that do the work; others may be put beside them
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
 _JOB_NAME: Final = "batch.kubernetes.io/job-name"
+EVICTED: Final = "Evicted"
 # The reasons of pods that were ended or refused by their node and not by what ran in them; and "OutOf<resource>".
 _NODE_REASONS: Final = frozenset(
     {
-        "Evicted",
+        EVICTED,
         "NodeAffinity",
         "NodeLost",
         "NodeShutdown",
@@ -126,6 +129,8 @@ class PodView:
         reason: why it ended, such as OOMKilled; while it cannot begin to work, why, such as ImagePullBackOff.
         began, finished: when it worked.
         stuck: whether it cannot begin to work.
+        unprepared: since when its node has it, without volumes or network yet; None where that is past.
+        due: when its grace period ends, where it is being deleted and has not ended.
     """
 
     name: str
@@ -143,11 +148,18 @@ class PodView:
     began: datetime | None
     finished: datetime | None
     stuck: bool
+    unprepared: datetime | None = None
+    due: datetime | None = None
 
     @property
     def work(self) -> Work | None:
         """When it worked; None where it never has."""
         return Work(self.began, self.finished) if self.began is not None else None
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether it was ended since its files outgrew what it was given, such as its scratch volume."""
+        return self.reason == EVICTED and not self.disrupted
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,10 @@ def view_job(job: Object) -> JobView:
     complete = is_true(conditions, "Complete") and not failed
     end = find_condition(conditions, "Failed" if failed else "Complete") if failed or complete else None
     labels = mapping(metadata, "labels")
+    # what has ended is no longer active and not yet counted until the Job controller has released its pod
+    uncounted = mapping(status, "uncountedTerminatedPods")
     made = sum(count(status.get(state)) for state in ("active", "succeeded", "failed", "terminating"))
+    made += sum(len(texts(uncounted.get(how))) for how in ("succeeded", "failed"))
     return JobView(
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
@@ -213,11 +228,14 @@ def view_pod(pod: Object) -> PodView:
     state = _state(status)
     ended, waiting = mapping(state, "terminated"), mapping(state, "waiting")
     reason, message = text(status.get("reason")), text(status.get("message"))
-    disrupted = (
-        is_true(conditions, "DisruptionTarget") or reason in _NODE_REASONS or reason.startswith("OutOf")
-    )
+    # what a node evicts has the condition, and what it refuses to begin with never ran: the rest has exceeded its own limits
+    exceeded = reason == EVICTED and bool(ended)
+    by_node = (reason in _NODE_REASONS and not exceeded) or reason.startswith("OutOf")
+    disrupted = is_true(conditions, "DisruptionTarget") or by_node
     stuck = not over and text(waiting.get("reason")) in _STUCK_REASONS
     scheduled = find_condition(conditions, "PodScheduled")
+    prepared = find_condition(conditions, "PodReadyToStartContainers")  # which images are pulled after
+    began = moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt"))
     if stuck:
         reason, message = text(waiting.get("reason")), text(waiting.get("message"))
     elif (
@@ -240,9 +258,13 @@ def view_pod(pod: Object) -> PodView:
         disrupted=disrupted,
         reason=token(reason) or token(ended.get("reason")),
         message=message,
-        began=moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt")),
+        began=began,
         finished=moment(ended.get("finishedAt")),
         stuck=stuck,
+        unprepared=prepared.since
+        if prepared and prepared.status == "False" and not (over or began)
+        else None,
+        due=moment(metadata.get("deletionTimestamp")) if not over else None,
     )
 
 
@@ -279,6 +301,5 @@ def _number(value: Any) -> int:
 
 def _state(status: Any) -> Any:
     """The state of the container that does the work; empty where it is not known."""
-    containers = list(mappings(mapping(status).get("containerStatuses")))
-    named = [one for one in containers if one.get("name") == STAGE_CONTAINER] or containers[:1]
-    return mapping(named[0], "state") if named else {}
+    containers = mappings(mapping(status).get("containerStatuses"))
+    return next((mapping(one, "state") for one in containers if one.get("name") in _CONTAINERS), {})
