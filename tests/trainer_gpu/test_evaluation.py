@@ -33,7 +33,9 @@ def evaluated(bench, type_) -> dict:
 
 @pytest.mark.parametrize("type_", TYPES, ids=str)
 def test_heads_answer(bench, gpu, type_):
-    assert evaluated(bench, type_)["precision"] == "bf16"
+    environment = evaluated(bench, type_)
+    assert environment["precision"] == "bf16"
+    assert environment["hardware"]["gpu"] == "Simulated GPU"
 
 
 @pytest.mark.parametrize(
