@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from xstilts.errors import Problem, SpecError
 from xstilts.stage import Precision
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.examples import UNLABELLED
@@ -184,12 +185,26 @@ def joined_group(environment: Mapping[str, str] = os.environ) -> Iterator[Group]
         return
     rank, size = int(environment[RANK]), int(environment["XSTILTS_WORLD_SIZE"])
     if device().type == "cuda":
-        torch.cuda.set_device(int(environment["XSTILTS_LOCAL_RANK"]))
+        _take_gpu(int(environment["XSTILTS_LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device().type == "cuda" else "gloo"
     dist.init_process_group(
         backend, init_method=environment["XSTILTS_RENDEZVOUS"], rank=rank, world_size=size, timeout=TIMEOUT
     )
+    are_together = True  # also where they are interrupted, which is at the same step
     try:
         yield Group(rank, size)
+    except Exception:
+        # NCCL leaves together with the node's other processes: one that has failed would wait for them, and they for it
+        are_together = False
+        raise
     finally:
-        dist.destroy_process_group()
+        if are_together:
+            dist.destroy_process_group()
+
+
+def _take_gpu(number: int) -> None:
+    """Have everything that is called `cuda` be this GPU of the machine, from before NCCL asks which it is."""
+    there = torch.cuda.device_count()
+    if number >= there:
+        raise SpecError(Problem("resources.gpus", f"must be at most {there}, the GPUs of the machine"))
+    torch.cuda.set_device(number)
