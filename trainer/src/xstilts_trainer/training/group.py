@@ -99,8 +99,10 @@ class GroupLoss:
         self._group = group
         self._loss: nn.Module = _Forward(model, precision)
         if group.size > 1:
-            # heads of the other tasks get no gradient in a step
-            self._loss = DistributedDataParallel(self._loss, find_unused_parameters=True)
+            # heads of the other tasks get no gradient in a step; buffers are numbers in order, the same in all processes
+            self._loss = DistributedDataParallel(
+                self._loss, find_unused_parameters=True, broadcast_buffers=False
+            )
 
     def backward(self, task: str, batch: Batch, rows: int | None = None) -> Callable[[], float]:
         """Compute gradients of a whole batch, which is on the CPU.
