@@ -82,7 +82,7 @@ def test_vectors_and_gradients_are_those_of_a_padded_batch(model_type, lengths, 
     outputs, slopes = [], []
     for packed in (True, False):
         set_packed(backbone.encoder, packed=packed)
-        encoded = encode(backbone, batch, packed=packed)
+        encoded = encode(backbone, batch, Layout.of(batch) if packed else None)
         loss = (encoded.hidden[tokens] * weights).sum() / len(weights) + encoded.pooled.mean()
         outputs.append(encoded)
         slopes.append(gradients(backbone.encoder, loss))
@@ -220,7 +220,7 @@ def test_bf16_is_packed_as_it_is_padded(model_type):
     for packed in (True, False):
         set_packed(backbone.encoder, packed=packed)
         with computed_in(Precision.BF16):
-            hidden.append(encode(backbone, batch, packed=packed).hidden)
+            hidden.append(encode(backbone, batch, Layout.of(batch) if packed else None).hidden)
         hidden[-1].sum().backward()
     tokens = batch["attention_mask"] == 1
     torch.testing.assert_close(hidden[0][tokens], hidden[1][tokens], atol=0.1, rtol=0)
@@ -245,7 +245,7 @@ def test_attention_dropout_is_drawn_from_the_seed():
         backbone.encoder.train(training)
         torch.manual_seed(seed)
         with torch.inference_mode():
-            return encode(backbone, batch, packed=True).hidden
+            return encode(backbone, batch, Layout.of(batch)).hidden
 
     assert torch.equal(hidden(training=True, seed=1), hidden(training=True, seed=1))
     assert not torch.equal(hidden(training=True, seed=1), hidden(training=True, seed=2))
@@ -263,13 +263,14 @@ def test_no_mask_of_tokens_times_tokens_is_made():
     AttentionMaskInterface.register("xstilts_seen", sdpa_mask)
     backbone = tiny_backbone("xlm-roberta")
     backbone.encoder.set_attn_implementation("xstilts_seen")
-    encode_packed(backbone.encoder, random_batch(4, 10))
+    batch = random_batch(4, 10)
+    encode_packed(backbone.encoder, batch, Layout.of(batch))
     assert masks == [None, None]
 
 
 def test_the_layout_is_of_tokens_alone():
     mask = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0]])
-    layout = Layout.of(mask)
+    layout = Layout.of({"attention_mask": mask})
     assert layout.places.tolist() == [0, 1, 5, 6, 7]
     assert layout.offsets.tolist() == [0, 2, 5]
     assert (layout.shortest, layout.longest) == (2, 3)

@@ -70,7 +70,7 @@ def test_losses_and_gradients_are_fp32_and_near_those_of_fp32(either, type_):
     found = {}
     for precision in Precision:
         model.zero_grad()
-        loss = Group().loss(model.train(), precision).backward(chosen.task, chosen.batch)
+        loss = Group().loss(model.train(), precision).backward(chosen.task, chosen.batch)()
         gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
         assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
         found[precision] = loss, torch.cat([one.flatten() for one in gradients.values()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,14 +50,34 @@ def describe_environment() -> dict[str, Any]:
 
 def describe_hardware(number_of_threads: int, processes: int = 0) -> dict[str, Any]:
     """The machine, and what was used of it: threads, and the GPU of each of the processes, where it has some."""
-    gpus = processes if processes and device().type == "cuda" else 0
+    gpu = describe_gpu() if processes else {}
     return {
-        **({"gpus": gpus} if gpus else {}),
+        **({"gpus": processes, **gpu, "driver": _driver()} if gpu else {}),
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": number_of_threads,
     }
+
+
+def describe_gpu() -> dict[str, str]:
+    """The model of this process' GPU, and the CUDA whose kernels it runs; empty where there is none."""
+    if device().type != "cuda":
+        return {}
+    import torch  # noqa: PLC0415 - see make_deterministic
+
+    return {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+
+
+def driver_version(text: str) -> str:
+    """The version of NVIDIA's driver, from what its kernel module says of itself."""
+    found = re.search(r"\d+\.\d+[.\d]*", text)
+    return found[0] if found else "unknown"
+
+
+def _driver() -> str:
+    information = Path("/proc/driver/nvidia/version")
+    return driver_version(information.read_text(encoding="utf-8") if information.is_file() else "")
 
 
 def _processor() -> str:

@@ -18,7 +18,7 @@ Batch: TypeAlias = dict[str, torch.Tensor]
 """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`: int64 [B, T], in multiple choice
 [B, C, T]. `labels` int64 [B], in tagging [B, T] with UNLABELLED beside the words; in span QA `start_positions` and
 `end_positions` [B]; of text to text, the pieces of the answers [B, A], UNLABELLED behind them. Unlabelled text has
-none."""
+none. A batch on a GPU has beside them what `data.places` says of it."""
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 POOL_BATCHES = 50

@@ -11,6 +11,7 @@ from xstilts_trainer.data.batches import Batch, collate
 from xstilts_trainer.data.examples import SpanExample
 from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceTokenizer
+from xstilts_trainer.data.places import to_device
 from xstilts_trainer.data.span import SpanFeature, SpanPrediction, predict_answers
 from xstilts_trainer.evaluation.inference import Output, ask_in_batches
 from xstilts_trainer.models.encoder_model import EncoderModel
@@ -24,7 +25,7 @@ class Forward:
         model: in evaluation mode.
         pieces: pads the batches.
         hyperparameters: the batch size, and how answers are read.
-        prepare: the last change to a batch: token ids renumbered, tensors moved to the device.
+        prepare: the last change to a batch: token ids renumbered.
         on_batch: called after each batch with the number of its features.
     """
 
@@ -47,7 +48,7 @@ class Forward:
         """
 
         def ask(batch: Sequence[Feature]) -> list[Output]:
-            logits = self.model.logits(head, self.prepare(collate(batch, self.pieces)))
+            logits = self.model.logits(head, to_device(self.prepare(collate(batch, self.pieces))))
             said = logits.argmax(-1) if type_ is TaskType.TAGGING else logits
             return list(said.cpu().numpy())
 

@@ -16,6 +16,7 @@ from xstilts_trainer.data.batches import Batch, collate
 from xstilts_trainer.data.examples import SpanExample
 from xstilts_trainer.data.features import Feature
 from xstilts_trainer.data.pieces import PieceIds
+from xstilts_trainer.data.places import to_device
 from xstilts_trainer.data.span import SpanPrediction
 from xstilts_trainer.data.text_pieces import TextPieces
 from xstilts_trainer.data.text_targets import MentionTargets, TagTargets, choice_targets, label_targets
@@ -44,7 +45,6 @@ class TextInference:
         model: TextToText,
         pieces: TextPieces,
         hyperparameters: Hyperparameters,
-        prepare: Callable[[Batch], Batch],
         on_batch: Callable[[int], None],
     ) -> None:
         """Set up.
@@ -53,13 +53,11 @@ class TextInference:
             model: in evaluation mode.
             pieces: of its tokenizer.
             hyperparameters: the batch size, and the limit of an answer's pieces.
-            prepare: the last change to a batch: tensors moved to the device.
             on_batch: called after each batch with the number of its features.
         """
         self._model = model
         self._pieces = pieces
         self._recipe = hyperparameters
-        self._prepare = prepare
         self._on_batch = on_batch
 
     def labels(self, head: str) -> tuple[str, ...]:
@@ -76,7 +74,7 @@ class TextInference:
         asked = self._asked(self._model.tasks[head], type_, features)
 
         def ask(batch: Sequence[Feature]) -> list[Output]:
-            return asked(self._prepare(collate(batch, self._pieces)), batch)
+            return asked(to_device(collate(batch, self._pieces)), batch)
 
         return ask_in_batches(ask, features, self._recipe, head, self._on_batch)
 

@@ -107,9 +107,8 @@ class TaggingHead(Head):
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Mean cross-entropy over the labelled positions; 0 for a batch without any."""
         labels = batch["labels"].flatten()
-        if not (labels != UNLABELLED).any():
-            return logits.sum() * 0
-        return cross_entropy(logits.flatten(0, 1), labels)
+        total = cross_entropy(logits.flatten(0, 1), labels, reduction="sum")
+        return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 
 class SpanHead(Head):

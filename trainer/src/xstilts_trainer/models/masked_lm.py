@@ -18,13 +18,13 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from xstilts.errors import SpecError
-from xstilts_trainer.data.examples import UNLABELLED
+from xstilts_trainer.data.places import labelled
 from xstilts_trainer.models.backbone import Backbone
 from xstilts_trainer.models.encoder_model import encode
 from xstilts_trainer.models.folders import weight_files
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.linear import Linear, linear
-from xstilts_trainer.models.packing import is_packed
+from xstilts_trainer.models.packing import Layout, is_packed
 
 HEAD_NAMES: Final = (  # where a checkpoint's head keeps (dense, norm, bias): XLM-R; BERT and old DeBERTa; DeBERTa v3
     ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
@@ -59,15 +59,14 @@ class MaskedLM(nn.Module):
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits [M, V] of the M positions whose label is not -100, row by row, for inputs and labels [B, T]."""
-        hidden = encode(self.backbone, batch, packed=is_packed(self.encoder)).hidden
+        hidden = encode(self.backbone, batch, Layout.of(batch) if is_packed(self.encoder) else None).hidden
         embeddings = self.encoder.get_input_embeddings().weight
-        logits: Tensor = self.head(hidden[batch["labels"] != UNLABELLED], embeddings)
+        logits: Tensor = self.head(hidden.flatten(0, 1)[labelled(batch)], embeddings)
         return logits.float()
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean cross-entropy over the masked positions; 0 for a batch without any."""
-        labels = batch["labels"]
-        targets = labels[labels != UNLABELLED]
+        targets = batch["labels"].flatten()[labelled(batch)]
         total = cross_entropy(self.logits(batch), targets, reduction="sum")
         return total / max(targets.numel(), 1)
 

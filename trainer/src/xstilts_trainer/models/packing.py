@@ -22,6 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from xstilts_trainer.data.places import lengths, tokens
+
 PADDED: Final = "sdpa"
 PACKED: Final = "xstilts_packed"
 # DeBERTa and mT5 add what hangs on two tokens' distance to their likeness: no variable-length kernel takes that
@@ -66,18 +68,17 @@ class Layout:
     longest: int
 
     @classmethod
-    def of(cls, mask: Tensor) -> Layout:
-        """The layout of a batch whose attention mask [N, T] is 1 for tokens."""
-        lengths = mask.sum(dim=1)
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(dim=0)])
-        shortest, longest = torch.stack(lengths.aminmax()).tolist()
-        return cls(mask.flatten().nonzero().squeeze(1), offsets, shortest, longest)
+    def of(cls, batch: Mapping[str, Tensor]) -> Layout:
+        """The layout of a batch whose `attention_mask` is 1 for tokens, [N, T] or in multiple choice [B, C, T]."""
+        counted = batch["attention_mask"].flatten(0, -2).sum(dim=1)
+        offsets = torch.cat([counted.new_zeros(1), counted.cumsum(dim=0)])
+        shortest, longest = torch.stack(lengths(batch).aminmax()).tolist()
+        return cls(tokens(batch), offsets, shortest, longest)
 
 
-def encode_packed(encoder: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+def encode_packed(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], layout: Layout) -> Tensor:
     """What a packed encoder gives for padded inputs [N, T]: vectors [N, T, H], zero where the mask is."""
     mask = inputs["attention_mask"]
-    layout = Layout.of(mask)
     flat = {"position_ids": _positions(encoder, inputs["input_ids"]), **inputs}
     del flat["attention_mask"]
     row = {name: tensor.flatten()[layout.places].unsqueeze(0) for name, tensor in flat.items()}

@@ -26,6 +26,7 @@ from xstilts.errors import Problem, SpecError
 from xstilts.stage import Family
 from xstilts.task import Task
 from xstilts_trainer.data.examples import UNLABELLED
+from xstilts_trainer.data.places import labelled
 from xstilts_trainer.models.folders import (
     MODEL_TYPES,
     check_names,
@@ -73,16 +74,15 @@ class TextToText(TaskModel):
 
         As MT5ForConditionalGeneration, but logits are made of labelled places alone. 0 for a batch without any.
         """
-        labels = batch["labels"]
-        places = labels != UNLABELLED
+        labels, places = batch["labels"], labelled(batch)
         hidden = self.decode(self.encode(batch), self._shifted(labels))
-        total = cross_entropy(self.logits(hidden[places]), labels[places], reduction="sum")
-        return total / places.sum().clamp(min=1)
+        logits = self.logits(hidden.flatten(0, 1)[places])
+        return cross_entropy(logits, labels.flatten()[places], reduction="sum") / max(len(places), 1)
 
     def encode(self, batch: Batch) -> Source:
         """Run the encoder on `input_ids` and `attention_mask` [B, T]."""
         outputs = self.seq2seq.get_encoder()(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            input_ids=batch["input_ids"], attention_mask=_shown(batch["attention_mask"])
         )
         return Source(outputs.last_hidden_state, batch["attention_mask"])
 
@@ -98,7 +98,7 @@ class TextToText(TaskModel):
         outputs = self.seq2seq.get_decoder()(
             input_ids=pieces,
             encoder_hidden_states=source.hidden,
-            encoder_attention_mask=source.mask,
+            encoder_attention_mask=_shown(source.mask),
             cache=cache,
             use_cache=use_cache,
         )
@@ -174,6 +174,11 @@ class TextToText(TaskModel):
         model = cls.load_pretrained(encoder_folder(folder), family)
         model.tasks = tasks
         return model
+
+
+def _shown(mask: Tensor) -> Tensor:
+    """A mask [B, T] as the model is to take it: on a GPU as [B, 1, 1, T], since of any other transformers asks whether it hides something."""
+    return mask[:, None, None].bool() if mask.is_cuda else mask
 
 
 def _read_tasks(path: Path) -> tuple[Task, ...]:

@@ -23,4 +23,5 @@ def retrieve(examples: Sequence[RetrievalExample], embed: Embed) -> list[int]:
     order = english_order(examples)
     foreign = embed([example.source for example in examples])
     english = embed([examples[row].target for row in order])
-    return [int(row) for row in nearest(english, foreign, 1).indices[:, 0]]
+    rows: list[int] = nearest(english, foreign, 1).indices[:, 0].tolist()
+    return rows

@@ -25,7 +25,6 @@ from xstilts_trainer.models.lengths import check_length
 from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.masked_lm import load_masked_lm
 from xstilts_trainer.models.task_model import TaskModel
-from xstilts_trainer.stages.batches import to_device
 from xstilts_trainer.stages.sources import Sources
 from xstilts_trainer.training.embedding_rows import EmbeddingRows
 from xstilts_trainer.training.feed import Feed
@@ -75,8 +74,8 @@ class HeadTraining:
         return len(self._rows) if self._rows else None
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch on the device, token ids as rows of the table."""
-        return to_device(self._rows.renumber(batch) if self._rows else batch)
+        """The batch with token ids as rows of the table."""
+        return self._rows.renumber(batch) if self._rows else batch
 
     def with_text(self, tasks: Feed) -> tuple[TaskModel, AnyFeed]:
         """The model and its feed, with masked text among the tasks' batches where pretraining is continued."""
@@ -158,7 +157,7 @@ class TrainedHeads:
 
     def inference(self, on_batch: Callable[[int], None]) -> Forward:
         """The model with its heads."""
-        return Forward(self._model, self._pieces, self._recipe, to_device, on_batch)
+        return Forward(self._model, self._pieces, self._recipe, lambda batch: batch, on_batch)
 
 
 def _check_objective(spec: TrainSpec) -> None:

@@ -37,7 +37,7 @@ class Training(Protocol):
         """How many rows of the embedding table are trained; None where all are."""
 
     def prepare(self, batch: Batch) -> Batch:
-        """The last change to a batch: token ids renumbered, tensors moved to the device."""
+        """The last change to a batch: token ids renumbered."""
 
     def with_text(self, tasks: Feed) -> tuple[TaskModel, AnyFeed]:
         """What is trained and its feed, with text among the tasks' batches where pretraining is continued."""

@@ -20,7 +20,6 @@ from xstilts_trainer.models.lengths import check_length
 from xstilts_trainer.models.lora import Adapters
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.models.text_to_text import TextToText
-from xstilts_trainer.stages.batches import to_device
 from xstilts_trainer.stages.sources import Sources
 from xstilts_trainer.training.feed import Feed
 from xstilts_trainer.training.loop import AnyFeed
@@ -56,8 +55,8 @@ class TextTraining:
         return
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch on the device."""
-        return to_device(batch)
+        """The batch as it is."""
+        return batch
 
     def with_text(self, tasks: Feed) -> tuple[TaskModel, AnyFeed]:
         """The model and its feed, with corrupted text among the tasks' batches where pretraining is continued.
@@ -94,9 +93,7 @@ class TextTraining:
 
     def inference(self, on_batch: Callable[[int], None]) -> TextInference:
         """The model as it is."""
-        return TextInference(
-            self._model, self.features.pieces, self._spec.hyperparameters, self.prepare, on_batch
-        )
+        return TextInference(self._model, self.features.pieces, self._spec.hyperparameters, on_batch)
 
     def save(self, folder: Path, decays: Sequence[float]) -> None:  # noqa: ARG002 - every row took every step
         """Write `encoder/` and `tasks.json`."""
@@ -130,7 +127,7 @@ class TrainedTexts:
 
     def inference(self, on_batch: Callable[[int], None]) -> TextInference:
         """The model."""
-        return TextInference(self._model, self._features.pieces, self._recipe, to_device, on_batch)
+        return TextInference(self._model, self._features.pieces, self._recipe, on_batch)
 
 
 def _check_objective(spec: TrainSpec) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from xstilts.stage import Stage, TrainSpec
 from xstilts.store import Store
-from xstilts_trainer.environment import describe_environment, describe_hardware, device
+from xstilts_trainer.environment import describe_environment, describe_gpu, describe_hardware, device
 from xstilts_trainer.evaluation.predict import mean_score, predict
 from xstilts_trainer.memory import has_own_memory
 from xstilts_trainer.models.packing import pays_on, set_packed
@@ -65,9 +65,12 @@ def train(
         validate=_validator(training) if spec.selection else None,
         checkpoints=store.checkpoint_dir(stage.key),
         keep=lambda: store.keep_checkpoints(stage.key),
-        settings={  # a table cut on a CPU does not fit the whole one of a GPU
+        settings={
             **describe_environment()["versions"],
-            "device": device().type,
+            # Another model's kernels sum in another order: what two of them have trained no machine can repeat, and
+            # the manifest would name the last alone. Drivers hold no kernels.
+            **describe_gpu(),
+            "device": device().type,  # a table cut on a CPU does not fit the whole one of a GPU
             "precision": precision,
             "embeddingRows": training.embedding_rows,
             "processes": group.size,

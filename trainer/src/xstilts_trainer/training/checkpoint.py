@@ -55,7 +55,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def _save(folder: Path, checkpoint: Checkpoint) -> None:
     drop_checkpoints(folder, kept=KEPT)
     weights = folder / f"{checkpoint.step:08}.safetensors"
-    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     _write_atomically(weights, lambda path: save_file(tensors, path))
     state = {"sha256": _sha256(weights), "step": checkpoint.step, "state": checkpoint.state}
     text = json.dumps(state, sort_keys=True)

@@ -22,7 +22,7 @@ class StepBatch:
 
     Attributes:
         task: whose loss it is.
-        batch: as the model takes it: token ids renumbered, on the device.
+        batch: as the model takes it, token ids renumbered, but on the CPU.
         rows: where its examples stand, for error messages.
         collated: the batch before that last change.
     """
@@ -49,7 +49,7 @@ class Feed:
             spec: batch size, epochs, seed and mixing.
             sets: the tasks.
             pieces: pads the batches.
-            prepare: the last change to a batch: token ids renumbered, tensors moved to the device.
+            prepare: the last change to a batch: token ids renumbered.
         """
         recipe = spec.hyperparameters
         self._sets = sets

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TypeVar
@@ -14,9 +15,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from xstilts.errors import Problem, SpecError
 from xstilts.stage import Precision
 from xstilts_trainer.data.batches import Batch
 from xstilts_trainer.data.examples import UNLABELLED
+from xstilts_trainer.data.places import to_device
 from xstilts_trainer.environment import device
 from xstilts_trainer.models.task_model import TaskModel
 from xstilts_trainer.precision import computed_in
@@ -96,31 +99,40 @@ class GroupLoss:
         self._group = group
         self._loss: nn.Module = _Forward(model, precision)
         if group.size > 1:
-            # heads of the other tasks get no gradient in a step
-            self._loss = DistributedDataParallel(self._loss, find_unused_parameters=True)
+            # heads of the other tasks get no gradient in a step; buffers are numbers in order, the same in all processes
+            self._loss = DistributedDataParallel(
+                self._loss, find_unused_parameters=True, broadcast_buffers=False
+            )
 
-    def backward(self, task: str, batch: Batch, rows: int | None = None) -> float:
-        """Compute loss and gradients of a whole batch; returns the loss, the same in all processes.
+    def backward(self, task: str, batch: Batch, rows: int | None = None) -> Callable[[], float]:
+        """Compute gradients of a whole batch, which is on the CPU.
 
         `rows`: how many each process computes at a time; all that it has where left out.
+
+        Returns what reads the loss, the same in all processes: it waits for the device, and comes behind all that the step
+        has for it.
         """
         share, mine = self._share(batch)
         parts = micro_batches(share, rows)
         if self._group.size == len(parts) == 1:
-            loss: Tensor = self._loss(task, batch)
-            loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
-            return loss.item()  # waits for the device, which has the whole step to do by now
+            whole: Tensor = self._loss(task, to_device(batch))
+            whole.backward()  # type: ignore[no-untyped-call] # torch has no types here
+            return whole.item
         terms = [label_count(part) if mine else 0 for part in parts]
-        total = max(self._group.sum(sum(terms)), 1)
-        losses = []
+        total = max(label_count(batch), 1)
+        losses: list[Tensor] = []
         for number, (part, count) in enumerate(zip(parts, terms, strict=True), start=1):
             with self._summed(last=number == len(parts)):
-                loss = self._loss(task, part)
+                loss: Tensor = self._loss(task, to_device(part))
                 # the wrapper takes the mean over processes: undone, and weighted by the labels of each part
                 (loss * (count * self._group.size / total)).backward()  # type: ignore[no-untyped-call] # see above
             losses.append(loss.detach())
-        value = sum(loss.item() * count for loss, count in zip(losses, terms, strict=True))
-        return self._group.sum(value) / total
+
+        def read() -> float:
+            values = torch.stack(losses).tolist()
+            return self._group.sum(sum(map(operator.mul, values, terms))) / total
+
+        return read
 
     def _summed(self, *, last: bool) -> AbstractContextManager[None]:
         """Within it gradients are added up over micro-batches, and with the last one over processes too."""
@@ -175,12 +187,26 @@ def joined_group(environment: Mapping[str, str] = os.environ) -> Iterator[Group]
         return
     rank, size = int(environment[RANK]), int(environment["XSTILTS_WORLD_SIZE"])
     if device().type == "cuda":
-        torch.cuda.set_device(int(environment["XSTILTS_LOCAL_RANK"]))
+        _take_gpu(int(environment["XSTILTS_LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device().type == "cuda" else "gloo"
     dist.init_process_group(
         backend, init_method=environment["XSTILTS_RENDEZVOUS"], rank=rank, world_size=size, timeout=TIMEOUT
     )
+    are_together = True  # also where they are interrupted, which is at the same step
     try:
         yield Group(rank, size)
+    except Exception:
+        # NCCL leaves together with the node's other processes: one that has failed would wait for them, and they for it
+        are_together = False
+        raise
     finally:
-        dist.destroy_process_group()
+        if are_together:
+            dist.destroy_process_group()
+
+
+def _take_gpu(number: int) -> None:
+    """Have everything that is called `cuda` be this GPU of the machine, from before NCCL asks which it is."""
+    there = torch.cuda.device_count()
+    if number >= there:
+        raise SpecError(Problem("resources.gpus", f"must be at most {there}, the GPUs of the machine"))
+    torch.cuda.set_device(number)

@@ -121,6 +121,9 @@ class Trainer:
         self._parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
         self._saved = time.monotonic()
         self._metrics: dict[str, float] = {}
+        self._ahead: StepBatch | None = (
+            None  # the next step's batch, made while a GPU is busy with this one's
+        )
         self.steps = hyperparameters.epochs * feed.steps_per_epoch
         # the rows that each process computes at a time: its whole share, unless they do not fit
         self.micro_batch = -(-hyperparameters.batch_size // group.size)
@@ -170,18 +173,21 @@ class Trainer:
 
     def _take_step(self) -> None:
         step = self.state.step
-        chosen = self._feed.batch(step)
+        chosen, self._ahead = self._ahead or self._feed.batch(step), None
         seed_torch(self._seed, "step", step, *self._group.purpose)
         set_learning_rate(self._optimiser, learning_rate(self._hyperparameters, step, self.steps))
         self._optimiser.zero_grad()
         with enough_memory(f"step {step + 1}, task {chosen.task}", self.micro_batch):
-            value = self._loss.backward(chosen.task, chosen.batch, self.micro_batch)
-            if not math.isfinite(value):
-                raise self._not_finite("loss", step, value, chosen)
+            read_loss = self._loss.backward(chosen.task, chosen.batch, self.micro_batch)
             norm = clip_gradients(self._parameters, float(self._hyperparameters.max_grad_norm))
-            if not math.isfinite(norm):
-                raise self._not_finite("gradients' norm", step, norm, chosen)
             self._optimiser.step()
+            if step + 1 < self.steps:
+                self._ahead = self._feed.batch(step + 1)
+            # a GPU has got the whole step by now, and is waited for here alone
+            value = read_loss()
+        for what, found in (("loss", value), ("gradients' norm", float(norm))):
+            if not math.isfinite(found):
+                raise self._not_finite(what, step, found, chosen)
         self.state.losses.append(value)
         self.state.step += 1
         self._metrics["loss"] = value

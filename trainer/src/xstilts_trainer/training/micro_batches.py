@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 
 from xstilts.stage import Precision
+from xstilts_trainer.data.places import to_device
 from xstilts_trainer.memory import LARGER, too_little
 from xstilts_trainer.models.task_model import Batch, TaskModel
 from xstilts_trainer.precision import computed_in
@@ -59,7 +60,8 @@ def _lack(model: TaskModel, chosen: StepBatch, rows: int, precision: Precision, 
     """What the device says where its memory does not suffice; None where it does."""
     told = None
     try:
-        _go(model, chosen.task, {name: of[:rows] for name, of in chosen.batch.items()}, precision, copies)
+        part = to_device({name: of[:rows] for name, of in chosen.batch.items()})
+        _go(model, chosen.task, part, precision, copies)
     except torch.OutOfMemoryError as error:
         told = str(error)
     torch.cuda.empty_cache()  # here, where neither the error nor its frames hold tensors any more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,11 +65,15 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
-    """Scale gradients so that their global L2 norm is at most `max_norm`, as torch's clip_grad_norm_; returns the norm."""
+def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> float | Tensor:
+    """Scale gradients so that their global L2 norm is at most `max_norm`, as torch's clip_grad_norm_; returns the norm.
+
+    On a device with its own memory the norm stays there: who reads it waits for the device.
+    """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    on_cpu = all(gradient.is_cpu for gradient in gradients)
-    norm = norm_by_rows(gradients) if on_cpu else norm_by_tensors(gradients)
+    if not all(gradient.is_cpu for gradient in gradients):
+        return nn.utils.clip_grad_norm_(parameters, max_norm)  # no table of embeddings is cut there
+    norm = norm_by_rows(gradients)
     scale = max_norm / (norm + 1e-6)
     if scale < 1:
         torch._foreach_mul_(gradients, scale)
@@ -79,11 +83,6 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float
 def norm_by_rows(gradients: Iterable[Tensor]) -> float:
     """The global norm on a CPU: the sum over rows is exactly rounded, so that rows of zero gradient change no bit of it."""
     return math.sqrt(math.fsum(square for gradient in gradients for square in _row_squares(gradient)))
-
-
-def norm_by_tensors(gradients: Iterable[Tensor]) -> float:
-    """The global norm on a device with its own memory, which is asked once; no table of embeddings is cut there."""
-    return float(nn.utils.get_total_norm(gradients))
 
 
 def _row_squares(gradient: Tensor) -> list[float]:
