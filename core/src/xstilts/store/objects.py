@@ -35,7 +35,7 @@ class Objects:
             "botocore.exceptions", "ReadTimeoutError"
         )
         # what s3fs and gcsfs raise when a service cannot be reached: they pass their libraries' own errors on as they are
-        self._failures = (
+        self._failures: tuple[type[Exception], ...] = (
             OSError,
             *_exceptions("botocore.exceptions", "BotoCoreError"),
             *_exceptions("aiohttp", "ClientError"),
