@@ -20,7 +20,7 @@ from xstilts.local.inputs import pin_inputs
 from xstilts.plan import plan
 from xstilts.spec import load_experiment
 from xstilts.stage import Kind
-from xstilts.store import Store
+from xstilts.store import Store, garbage
 
 FILE = """\
 apiVersion: xstilts.dev/v1alpha1
@@ -134,6 +134,22 @@ def test_two_may_remove_the_same_at_once(invoke):
         store.remove(key)
     assert key not in set(store.keys())
     assert not list(Path(STORE, "default/drafts").iterdir())
+
+
+def test_what_another_removes_while_it_is_measured_is_no_error(invoke, monkeypatch):
+    run("one.yaml", Store.open(STORE))
+    draft = Path(STORE, "default/drafts/removed.1")
+    draft.mkdir()
+    (draft / "file").write_bytes(bytes(1000))
+    files_below = garbage.files_below
+
+    def late(folder):
+        for path in files_below(folder):
+            path.unlink()
+            yield path
+
+    monkeypatch.setattr(garbage, "files_below", late)
+    assert invoke("one.yaml").stdout.splitlines()[0].split() == ["draft", "0", "B", "removed.1"]
 
 
 def test_checkpoints_go_when_nobody_needs_them_and_none_was_written_for_a_day(invoke):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import string
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from xstilts.canonical import sha256_hex, tree_digest
 from xstilts.errors import StoreError
 from xstilts.stage import InputRef
-from xstilts.store import Store, layout
+from xstilts.store import Store, Use, layout
 
 FILES = {"train.en.jsonl": b'{"a": 1}\n', "deep/er/x": b"x" * 70_000, "ünï *?[x]#%&+ .txt": b""}
 
@@ -150,6 +151,28 @@ def test_hidden_files_do_not_count(store, folder, tmp_path):
     assert store.put("my-task", folder) == ref
     with pytest.raises(StoreError, match="must hold a file that is not hidden"):
         store.put("my-task", fill(tmp_path / "only-hidden", {".DS_Store": b""}))
+
+
+def test_what_desktops_leave_in_a_store_is_nothing_of_it(place, store, folder):
+    ref = store.put("my-task", folder)
+    store.note_use(Use.of("mine", "All", []))
+    store.pinned("my-task", "unpinned:mark")
+    for there in (
+        "",
+        "inputs/",
+        "inputs/my-task/",
+        "inputs/my-task/pins/",
+        "uses/",
+        "set-aside/",
+        "checkpoints/",
+    ):
+        place.write(f"default/{there}.DS_Store", b"")
+    place.write("default/inputs/notes.txt", b"")
+    assert list(store.keys()) == []
+    assert list(store.inputs()) == [ref]
+    assert [one for _, one in store.pins()] == [ref]
+    assert [use.experiment for use in store.uses()] == ["mine"]
+    assert store.unneeded([], [ref], datetime.now(UTC), {"mine"}) == []
 
 
 def test_what_is_no_folder_is_refused(tmp_path, store, folder):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -71,22 +70,19 @@ def download_model(source: HubSource, commit: str) -> list[Path]:
         DataError: no such repository or commit, no access, or no safetensors weights there.
         UnavailableError: the hub does not answer, or this machine's disk is full.
     """
-    fetch = partial(
-        snapshot_download,
-        source.repository,
-        revision=commit,
-        allow_patterns=list(MODEL_FILES),
-        ignore_patterns="*/*",  # a pattern's * crosses folders: those hold other forms of a model
-    )
-    with _errors(source.repository, commit):
+    name, files = source.repository, list(MODEL_FILES)
+    others = "*/*"  # a pattern's * crosses folders: those hold other forms of a model
+    with _errors(name, commit):
         try:
-            listed = fetch(dry_run=True)
+            listed = snapshot_download(
+                name, revision=commit, allow_patterns=files, ignore_patterns=others, dry_run=True
+            )
         except DryRunError as error:
             # without a listing of the commit the library would take what the cache has of it for all of it
             raise error.__cause__ or error from None
-        folder = Path(fetch())
-    files = sorted(folder / file.filename for file in listed)
-    if not any(file.suffix == ".safetensors" for file in files):
+        folder = Path(snapshot_download(name, revision=commit, allow_patterns=files, ignore_patterns=others))
+    found = sorted(folder / file.filename for file in listed)
+    if not any(file.suffix == ".safetensors" for file in found):
         raise DataError(
             Problem(
                 source.repository,
@@ -94,7 +90,7 @@ def download_model(source: HubSource, commit: str) -> list[Path]:
                 "(the hub's conversion pull request, refs/pr/N), or convert them once and `xstilts put` the folder",
             )
         )
-    return files
+    return found
 
 
 def load_slice(piece: Slice, commit: str) -> Dataset:

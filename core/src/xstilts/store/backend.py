@@ -22,7 +22,7 @@ class Backend(Protocol):
         """Relative path -> size in bytes of everything in a folder but hidden files; -1 for what is no plain file."""
 
     def names(self, folder: str) -> list[str]:
-        """The names directly in a folder, sorted; none where there is no such folder."""
+        """The names directly in a folder but hidden ones, sorted; none where there is no such folder."""
 
     def read(self, path: str) -> bytes:
         """A file's bytes.

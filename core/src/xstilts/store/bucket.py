@@ -41,7 +41,7 @@ class Bucket:
 
     def names(self, folder: str) -> list[str]:
         """See Backend."""
-        return self._objects.names(folder)
+        return [name for name in self._objects.names(folder) if not layout.is_hidden(name)]
 
     def read(self, path: str) -> bytes:
         """See Backend."""

@@ -47,9 +47,10 @@ class Folder:
     def names(self, folder: str) -> list[str]:
         """See Backend."""
         try:
-            return sorted(path.name for path in (self._base / folder).iterdir())
-        except FileNotFoundError:
+            names = [path.name for path in (self._base / folder).iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        return sorted(name for name in names if not layout.is_hidden(name))
 
     def read(self, path: str) -> bytes:
         """See Backend."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,4 +119,8 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _local_size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in files_below(folder))
+    size = 0
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):  # another process removes it, too
+            size += path.lstat().st_size
+    return size

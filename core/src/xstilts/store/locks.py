@@ -123,9 +123,8 @@ class Leases:
         seen: tuple[int, bytes] | None = None
         since = time.monotonic()
         while True:
-            looked = (
-                time.monotonic()
-            )  # before it looks: were this process frozen behind, it would see an old heartbeat
+            # the time before it looks: were this process frozen behind, it would judge by an old heartbeat
+            looked = time.monotonic()
             generation = self._newest(name)
             now = (generation, self._content(name, generation))
             if now != seen:

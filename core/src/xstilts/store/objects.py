@@ -35,7 +35,7 @@ class Objects:
             "botocore.exceptions", "ReadTimeoutError"
         )
         # what s3fs and gcsfs raise when a service cannot be reached: they pass their libraries' own errors on as they are
-        self._failures = (
+        self._failures: tuple[type[Exception], ...] = (
             OSError,
             *_exceptions("botocore.exceptions", "BotoCoreError"),
             *_exceptions("aiohttp", "ClientError"),
@@ -56,9 +56,8 @@ class Objects:
 
     def times(self, folder: str) -> list[datetime | None]:
         """When each object under a folder was written last; None for one that is gone, or of which the service does not say."""
-        listed = {
-            path: info.get("LastModified") for path, info in self._found(folder).items()
-        }  # S3 tells at once
+        # S3's listing has the times; of others each object is asked for its own
+        listed = {path: info.get("LastModified") for path, info in self._found(folder).items()}
         return [time or self._modified(f"{folder}/{path}") for path, time in listed.items()]
 
     def names(self, folder: str) -> list[str]:

@@ -132,7 +132,7 @@ def _csv_rows(path: Path) -> Iterator[Values | str]:
 
 
 def _tsv_rows(path: Path, columns: Sequence[str]) -> Iterator[Values | str]:
-    rows = (line.split("\t") for line in _ends_off(_lines_of(path)))
+    rows: Iterator[list[str]] = (line.split("\t") for line in _ends_off(_lines_of(path)))
     first = next(rows, None)
     if columns:
         header = list(columns)
