@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from operator_reconcile.world import End, World, usage
 from xstilts.stage import Result, StageFailure
-from xstilts_operator.actions import Resource
+from xstilts_operator.actions import Decision, Resource
+from xstilts_operator.tolerant import stamp
 
 
 @pytest.fixture
@@ -125,13 +128,37 @@ def test_retry_failed_at_tries_failed_stages_again(world):
     world.submit()
     world.play(lambda stage: End(64) if stage["spec"]["title"].startswith("train squad") else End())
     world.tick(100)
-    world.edit(retryFailedAt="2027-01-01T00:00:00Z")
+    world.edit(retryFailedAt=stamp(world.now))
     world.settle()
     assert world.said()[:2] == ("Unknown", "Running")
     world.play()
     assert world.said()[:2] == ("True", "Completed")
     attempts = [stage["status"]["attempt"]["number"] for stage in world.stages().values()]
     assert sorted(attempts) == [1, 1, 1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_time_that_is_to_come_is_waited_for(world, ended):
+    """What fails before it is before it, however often it has been tried again."""
+
+    def invalid(stage) -> End:
+        return End(64) if stage["spec"]["title"].startswith("train squad") else End()
+
+    when = world.now + timedelta(hours=8)
+    at = {"retryFailedAt": stamp(when)}
+    world.submit(**({} if ended else at))
+    world.play(invalid)
+    world.edit(**at)
+    world.settle()
+    assert world.said()[:2] == ("Unknown", "WaitingForStages")
+    assert (
+        f"what failed is tried again at {at['retryFailedAt']} (spec.retryFailedAt): 1 of 7" in world.said()[2]
+    )
+    assert world.reconcile(Resource.EXPERIMENT, "grid") == Decision((), again_in=(when - world.now).seconds)
+    world.now = when
+    world.play(invalid)
+    assert world.said()[:2] == ("False", "PartlyFailed")
+    assert world.stages()[SQUAD]["status"]["attempt"]["number"] == 2
 
 
 SQUAD = "train squad on small, seed 1"

@@ -28,7 +28,7 @@ from xstilts_operator.reconcile.ttl import after_the_end
 from xstilts_operator.reconcile.writes import write
 from xstilts_operator.scenes import ExperimentScene
 from xstilts_operator.settings import Settings
-from xstilts_operator.tolerant import count, mapping
+from xstilts_operator.tolerant import count, mapping, seconds_until, stamp
 from xstilts_operator.views import ExperimentView, StageView
 
 _WARNINGS: Final = frozenset(
@@ -74,7 +74,12 @@ def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> De
     plan = planned(scene, able.spec, settings)
     if isinstance(plan, Obstacle):
         return _hindered(scene, plan, now)
-    course = _Course(scene, able, plan, settings, now)
+    retry_at = experiment.retry_failed
+    if retry_at is None or retry_at <= now:
+        retry_at = None
+    else:  # until then it says nothing: whatever failed meanwhile would be before it, again and again
+        scene = replace(scene, experiment=replace(experiment, retry_failed=None))
+    course = _Course(scene, able, plan, settings, now, retry_at)
     is_new = plan.create is not None or plan.name != experiment.plan
     return course.accepted() if is_new else course.decision()
 
@@ -138,6 +143,7 @@ class _Course:
     plan: Planned
     settings: Settings
     now: datetime
+    retry_at: datetime | None = None  # when what has failed is tried again, where that is still to come
 
     def accepted(self) -> Decision:
         """Keep a new plan; its stages are made when the status names it, and the grid only grows from then on.
@@ -275,7 +281,11 @@ class _Course:
         """Whether the experiment is at its end, its attempts too, and what is said of it."""
         experiment = self.scene.experiment
         if is_over(situation):
-            return True, ended(situation)
+            said = ended(situation)
+            if said.status == "True" or self.retry_at is None:
+                return True, said
+            when = f"what failed is tried again at {stamp(self.retry_at)} (spec.retryFailedAt)"
+            return False, Verdict("Unknown", "WaitingForStages", f"{when}: {said.message}")
         if expired(experiment, self.now):
             message = f"it was active for spec.activeDeadlineSeconds, {experiment.deadline} seconds"
             over = not any(is_own(experiment, stage) for stage in situation.stages.values())
@@ -291,5 +301,8 @@ class _Course:
         if said.over:
             completed = replace(experiment, completed=experiment.completed or self.now)
             return after_the_end(completed, self.settings, self.now).again_in
+        if experiment.suspended:
+            return None
         # past it, the ends of what runs bring us here again
-        return (remaining(experiment, self.now) or None) if not experiment.suspended else None
+        retry_in = seconds_until(self.retry_at, self.now) if self.retry_at is not None else None
+        return min(filter(None, (remaining(experiment, self.now), retry_in)), default=None)
