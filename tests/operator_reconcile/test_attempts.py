@@ -68,6 +68,17 @@ def test_a_container_that_somebody_has_put_beside_ours_answers_nothing(name):
     assert (ended.exit_code, ended.answer) == (64, "no")
 
 
+def test_a_container_that_runs_has_its_volumes_whatever_a_condition_says():
+    since = "2026-01-01T00:00:00Z"
+    said = {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": since}
+    waits, runs = {"waiting": {"reason": "ContainerCreating"}}, {"running": {"startedAt": since}}
+    views = [
+        view_pod({"status": {"conditions": [said], "containerStatuses": [{"name": "stage", "state": state}]}})
+        for state in (waits, runs)
+    ]
+    assert [view.unprepared is None for view in views] == [False, True]
+
+
 KILLED = [{"name": "stage", "state": {"terminated": {"exitCode": 137}}}]
 SAVED = [{"name": "stage", "state": {"terminated": {"exitCode": 42}}}]
 DISRUPTED = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]

@@ -235,6 +235,7 @@ def view_pod(pod: Object) -> PodView:
     stuck = not over and text(waiting.get("reason")) in _STUCK_REASONS
     scheduled = find_condition(conditions, "PodScheduled")
     prepared = find_condition(conditions, "PodReadyToStartContainers")  # which images are pulled after
+    began = moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt"))
     if stuck:
         reason, message = text(waiting.get("reason")), text(waiting.get("message"))
     elif (
@@ -257,10 +258,12 @@ def view_pod(pod: Object) -> PodView:
         disrupted=disrupted,
         reason=token(reason) or token(ended.get("reason")),
         message=message,
-        began=moment(ended.get("startedAt")) or moment(mapping(state, "running").get("startedAt")),
+        began=began,
         finished=moment(ended.get("finishedAt")),
         stuck=stuck,
-        unprepared=prepared.since if prepared and prepared.status == "False" and not over else None,
+        unprepared=prepared.since
+        if prepared and prepared.status == "False" and not (over or began)
+        else None,
         due=moment(metadata.get("deletionTimestamp")) if not over else None,
     )
 
