@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from operator_reconcile.server import NAMESPACE, START
 from operator_reconcile.world import World
 from xstilts_operator.actions import Resource
+from xstilts_operator.plans import accept
+from xstilts_operator.reconcile import planning
 from xstilts_operator.routing import Key
 from xstilts_operator.views import view_experiment, view_job, view_pod, view_stage, view_workload
 
@@ -86,3 +88,24 @@ def test_an_invalid_spec_is_told_by_its_field():
     assert (status, reason) == ("False", "InvalidSpec")
     assert "spec.models[0].name: must be" in message
     assert "spec.seeds: must be" in message
+
+
+def test_a_grid_that_is_too_large_is_not_planned_again_until_it_is_another(monkeypatch):
+    asked = []
+
+    def counted(*arguments):
+        asked.append(arguments)
+        return accept(*arguments)
+
+    monkeypatch.setattr(planning, "accept", counted)
+    monkeypatch.setattr("xstilts_operator.plans.acceptance.STAGES_LIMIT", 10)
+    world = World()
+    world.submit(seeds=[1, 2, 3])
+    for _ in range(3):
+        world.settle()
+        assert world.said()[:2] == ("False", "PlanTooLarge")
+        world.edit(suspend=False)
+    assert len(asked) <= 2
+    world.edit(seeds=[1])
+    world.settle()
+    assert world.said()[1] == "LookingUp"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from xstilts.errors import SpecError
 from xstilts.spec import Experiment
 from xstilts.stage import Kind
 from xstilts_operator.actions import Create, Object, Resource
+from xstilts_operator.memory import Memory
 from xstilts_operator.names import (
     API_VERSION,
     KIND_LABEL,
@@ -22,6 +24,10 @@ from xstilts_operator.reconcile.owners import owned_by
 from xstilts_operator.scenes import ExperimentScene
 from xstilts_operator.settings import Settings
 from xstilts_operator.views import ExperimentView
+
+# By an experiment and the plan that it has: the spec that was not planned, and why. To find out again that a grid is too
+# large takes a second, in which nothing else is decided, and every resync asks.
+_REFUSED: Final[Memory[tuple[Experiment, Obstacle]]] = Memory(1_000)
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,15 @@ def planned(scene: ExperimentScene, spec: Experiment, settings: Settings) -> Pla
         return Obstacle("PlanUnsupported", scene.plan_problem, final=True)
     if before is not None and experiment.planned_generation == experiment.generation:
         return Planned(experiment.plan, before)
+    asked = experiment.uid, before.content if before is not None else ""
+    known = _REFUSED.get(asked)
+    if known is not None and known[0] is spec:
+        return known[1]
     try:
         document = accept(spec, experiment.uid, settings.images.trainer, before)
-    except SpecError as error:
-        return Obstacle("InvalidSpec", str(error), final=True)
-    except PlanError as error:
-        return Obstacle(error.reason, str(error), final=True)
+    except (SpecError, PlanError) as error:
+        reason = error.reason if isinstance(error, PlanError) else "InvalidSpec"
+        return _REFUSED.put(asked, (spec, Obstacle(reason, str(error), final=True)))[1]
     name = plan_name(document.name, experiment.uid, document.content)
     if document is before:
         return Planned(name, document)
