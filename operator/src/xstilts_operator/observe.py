@@ -233,11 +233,7 @@ class Observatory:
             return ()
         attempt, there = (stage.uid, stage.number), {pod.uid for pod in pods}
         seen = self._works.get(attempt) or {}
-        gone = {
-            uid: replace(work, finished=work.finished or now)
-            for uid, work in seen.items()
-            if uid not in there
-        }
+        gone = {uid: replace(work, finished=work.end(now)) for uid, work in seen.items() if uid not in there}
         self._works.put(attempt, gone | {pod.uid: pod.work for pod in pods if pod.work is not None})
         return tuple(gone.values())
 
