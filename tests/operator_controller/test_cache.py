@@ -63,6 +63,19 @@ def test_what_was_deleted_does_not_come_back() -> None:
     assert cache.get(Resource.STAGE, "ns", "a") is None
 
 
+def test_what_is_selected_again_comes_back() -> None:
+    """Somebody has taken our label off a Job, and has put it on again: its watch tells of a deletion in between."""
+    cache = Cache()
+    cache.upsert(Resource.JOB, stage(version=1))
+    assert cache.delete(Resource.JOB, stage(version=3), 3) is not None
+    assert cache.upsert(Resource.JOB, stage(version=3)) is None
+    assert cache.upsert(Resource.JOB, stage(version=4)) is not None
+    assert cache.upsert(Resource.JOB, stage(version=2)) is None
+    cache.sweep(Resource.JOB, set(), "7")
+    assert cache.upsert(Resource.JOB, stage(version=6)) is None
+    assert cache.upsert(Resource.JOB, stage(version=8)) is not None
+
+
 def test_the_deletion_of_a_namesake_that_was_there_before_is_not_ours() -> None:
     cache = Cache()
     cache.upsert(Resource.STAGE, stage(uid="new", version=5))

@@ -1,4 +1,4 @@
-"""How the API server is reached: through the proxy that the environment names, or past it."""
+"""How the API server is reached: through the proxy that the environment names, or past it; and what its answers mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from xstilts_operator.actions import Resource
+from xstilts_operator.api import ApiError, Refused, ServerError, error_of
 from xstilts_operator.client import ClusterApi
 
 
@@ -61,3 +62,18 @@ def test_the_proxy_of_the_configuration_comes_first(environment: pytest.MonkeyPa
     configuration.proxy = "http://127.0.0.1:2"
     ClusterApi(configuration)
     assert configuration.proxy == "http://127.0.0.1:2"
+
+
+@pytest.mark.parametrize(
+    ("message", "meant"),
+    [
+        (
+            'Internal error occurred: failed calling webhook "mjob.kb.io": failed to call webhook: EOF',
+            Refused,  # Kueue is away: people are told so, and not only the log
+        ),
+        ("Internal error occurred: etcdserver: request timed out", ServerError),
+    ],
+)
+def test_a_webhook_that_is_away_refuses(message: str, meant: type[ApiError]) -> None:
+    error = error_of(500, {"message": message, "reason": "InternalError"}, None)
+    assert (type(error), str(error)) == (meant, message)

@@ -19,6 +19,18 @@ def obj(name: str, labels: dict[str, str] | None = None, **parts: Any) -> dict[s
     return {"metadata": {**metadata, "labels": labels or {}}, **parts}
 
 
+@pytest.mark.parametrize(("name", "is_plan"), [("grid-plan", True), ("made-up", False)])
+def test_only_the_plan_that_an_experiment_names_is_told_to_its_stages(name: str, *, is_plan: bool) -> None:
+    cache = Cache()
+    cache.upsert(Resource.EXPERIMENT, obj("grid", status={"plan": {"name": "grid-plan"}}))
+    cache.index_plan("uid-grid", NAMESPACE, "grid", [STAGE])
+    change = cache.upsert(Resource.CONFIG_MAP, obj(name, {EXPERIMENT_LABEL: "grid"}))
+    assert change is not None
+    looked_at = {visit.key for visit in visits(change, cache)}
+    stages = {Key(Resource.STAGE, NAMESPACE, STAGE)} if is_plan else set()
+    assert looked_at == {Key(Resource.EXPERIMENT, NAMESPACE, "grid")} | stages
+
+
 @pytest.mark.parametrize("resource", [Resource.JOB, Resource.POD])
 @pytest.mark.parametrize(
     ("state", "waits"),

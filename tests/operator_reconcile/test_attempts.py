@@ -13,6 +13,7 @@ from xstilts_operator.reconcile.ending import OTHERS, backoff, ended, paid
 from xstilts_operator.reconcile.rollup import percent as percent_of
 from xstilts_operator.reconcile.standing import Standing
 from xstilts_operator.settings import AttemptSettings
+from xstilts_operator.tolerant import stamp
 from xstilts_operator.views import AttemptView, JobView, PodView, StageState, StageView, Work, view_pod
 from xstilts_operator.views.stage import USAGE_LIMIT, Progress
 
@@ -174,6 +175,14 @@ def test_every_pod_pays_for_as_long_as_it_worked():
     assert gpu_seconds(attempt, two, [pod(0, seconds=10), pod(0, 1, seconds=60)], later) == 140
     assert gpu_seconds(attempt, two, [pod(0, seconds=60)], later) == 240  # the other is gone
     assert gpu_seconds(attempt, JOB, [pod(0, finished=None)], later) == 360  # it runs
+    due = NOW + timedelta(seconds=30)
+    assert gpu_seconds(attempt, JOB, [pod(0, finished=None, due=due)], later) == 120  # or its node is lost
+    collected = {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "stage", "state": {"running": {"startedAt": stamp(NOW)}}}],
+    }
+    lost = view_pod({"metadata": {"deletionTimestamp": stamp(due)}, "status": collected})
+    assert gpu_seconds(attempt, JOB, [lost], later) == 120  # which Kubernetes says in the end
     assert gpu_seconds(attempt, JOB, [], later) == 360  # all are gone: as long as the Job
     assert gpu_seconds(attempt, JOB, [pod(0, began=None)], later) == 0  # it never worked
     assert gpu_seconds(attempt, None, [], later) == 0

@@ -70,7 +70,7 @@ class Expired(ApiError):
 
 
 class Refused(ApiError):
-    """The server does not do this: not allowed, over quota, not valid."""
+    """The server does not do this: not allowed, over quota, not valid, or a webhook that it must ask is away."""
 
 
 class TooManyRequests(ApiError):
@@ -151,7 +151,8 @@ def error_of(status: int, body: Mapping[str, Any], retry_after: str | None) -> A
     if status == 409:
         return (AlreadyExists if body.get("reason") == "AlreadyExists" else Conflict)(message)
     if status >= 500:
-        return ServerError(message)
+        # a webhook that does not answer: nothing was done, and nothing will be until somebody mends it
+        return (Refused if "failed calling webhook" in message else ServerError)(message)
     return {404: NotFound, 410: Expired}.get(status, Refused)(message)
 
 

@@ -1,11 +1,13 @@
 """What is known of the cluster: the newest version seen of every object, and where it is looked up by.
 
 Filled by watch events, by full lists and by the answers to the operator's own writes, in any order: the version of
-an object decides which of two is newer, and what has been deleted once never comes back.
+an object decides which of two is newer, and what has been deleted once never comes back. What only had lost the label that a
+watch selects by does: for the watch both are deletions, and a version that is newer tells them apart.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -20,6 +22,7 @@ from xstilts_operator.trim import trimmed
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 # UIDs of what was deleted; an event that comes later than so many deletions is mended by the next full list.
 _TOMBSTONES: Final = 20_000
+_FOR_EVER: Final = sys.maxsize  # a version that none is newer than
 _THAWED: Final = 20_000  # stages of all the thawed plans that are kept together
 
 Name = tuple[str, str]  # namespace, name
@@ -29,6 +32,11 @@ def name_of(obj: Object) -> Name:
     """Namespace and name."""
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
+
+
+def version_of(obj: Object) -> int:
+    """The resourceVersion as a number: of one object's the greater is the newer."""
+    return int(obj["metadata"]["resourceVersion"])
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Cache:
     def __init__(self, thaw: Callable[[Object], PlanDocument] = thaw) -> None:
         self._objects: dict[Resource, dict[Name, Object]] = {resource: {} for resource in Resource}
         self._indexes: dict[tuple[Resource, str], dict[Any, dict[Name, None]]] = {}
-        self._buried: OrderedDict[str, None] = OrderedDict()
+        self._buried: OrderedDict[str, int] = OrderedDict()  # UID -> the version at which it was gone
         self._needs: dict[str, dict[Name, None]] = {}  # UID of an experiment -> the stages that it needs
         self._needed: dict[Name, dict[str, Name]] = {}  # stage -> the experiments that need it, by UID
         self._plans = _Plans(thaw)
@@ -138,18 +146,24 @@ class Cache:
         """Take in an object as it is or was; None if that is nothing new."""
         name, uid = name_of(obj), obj["metadata"]["uid"]
         old = self._objects[resource].get(name)
-        if uid in self._buried or (old is not None and _version(obj) <= _version(old)):
+        if version_of(obj) <= self._buried.get(uid, -1) or (
+            old is not None and version_of(obj) <= version_of(old)
+        ):
             return None
+        self._buried.pop(uid, None)
         new = trimmed(resource, obj)
         if old is not None and old["metadata"]["uid"] != uid:
             self._bury(old["metadata"]["uid"])
         self._put(resource, name, old, new)
         return Change(resource, *name, old, new)
 
-    def delete(self, resource: Resource, obj: Object) -> Change | None:
-        """Take in that this very object (its UID counts) is gone; None if that was known."""
+    def delete(self, resource: Resource, obj: Object, at: int = _FOR_EVER) -> Change | None:
+        """Take in that this very object (its UID counts) is gone; None if that was known.
+
+        `at`: the version at which it was, where that may only mean that it is selected no more.
+        """
         name, uid = name_of(obj), obj["metadata"]["uid"]
-        self._bury(uid)
+        self._bury(uid, at)
         old = self._objects[resource].get(name)
         if old is None or old["metadata"]["uid"] != uid:
             return None
@@ -165,9 +179,9 @@ class Cache:
             for (home, _), obj in self._objects[resource].items()
             if namespace in (None, home)
             and obj["metadata"]["uid"] not in listed
-            and _version(obj) <= int(version)
+            and version_of(obj) <= int(version)
         ]
-        changes = (self.delete(resource, obj) for obj in gone)
+        changes = (self.delete(resource, obj, int(version)) for obj in gone)
         return tuple(change for change in changes if change is not None)
 
     # -- within -------------------------------------------------------------------------------------------------
@@ -191,8 +205,8 @@ class Cache:
             return
         del self._objects[resource][name]
 
-    def _bury(self, uid: str) -> None:
-        self._buried[uid] = None
+    def _bury(self, uid: str, at: int = _FOR_EVER) -> None:
+        self._buried[uid] = at
         for stage in self._needs.pop(uid, ()):
             needing = self._needed[stage]
             del needing[uid]
@@ -225,10 +239,6 @@ class _Plans:
         plan = self._plans.pop(uid, None)
         if plan is not None:
             self._size -= len(plan.stages)
-
-
-def _version(obj: Object) -> int:
-    return int(obj["metadata"]["resourceVersion"])
 
 
 def _index_values(resource: Resource, obj: Object) -> set[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from xstilts_operator.actions import Decision, Emit, Object, Resource
 from xstilts_operator.api import Api, ApiError, Expired, NotFound, Refused, TooManyRequests
-from xstilts_operator.cache import Cache, Change, name_of
+from xstilts_operator.cache import Cache, Change, name_of, version_of
 from xstilts_operator.gateway import Gateway, Overtaken, TooSoon
 from xstilts_operator.names import EXPERIMENT_LABEL
 from xstilts_operator.plans import PlanError
@@ -100,7 +100,7 @@ class Controller:
         """Take in what a watch tells: `kind` is ADDED, MODIFIED or DELETED; None in the list that it begins with."""
         self.watches.told(resource, text(mapping(obj, "metadata").get("namespace")))
         if kind == "DELETED":
-            self.changed(self.cache.delete(resource, obj))
+            self.changed(self.cache.delete(resource, obj, version_of(obj)))
             return
         self.changed(self.cache.upsert(resource, obj))
         if kind is None:

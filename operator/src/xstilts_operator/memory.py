@@ -31,7 +31,3 @@ class Memory(Generic[Value]):
         if len(self._values) > self._size:
             self._values.popitem(last=False)
         return value
-
-    def forget(self, key: Any) -> None:
-        """Keep nothing of a key any more."""
-        self._values.pop(key, None)

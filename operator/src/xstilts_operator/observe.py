@@ -13,7 +13,7 @@ from typing import TypeVar
 from xstilts.errors import Problem, SpecError
 from xstilts.spec import Experiment, read_experiment
 from xstilts_operator.actions import Object, Resource
-from xstilts_operator.cache import Cache, name_of
+from xstilts_operator.cache import Cache, Name, name_of
 from xstilts_operator.memory import Memory
 from xstilts_operator.names import API_VERSION, companion_name, job_name
 from xstilts_operator.plans import PlanDocument, PlanError
@@ -46,10 +46,10 @@ class Observatory:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        # what is read out of objects is large, is kept by their names, and goes with them
-        self._stages: Memory[tuple[Object, StageView]] = Memory()
-        self._experiments: Memory[tuple[Object, ExperimentView]] = Memory()
-        self._specs: Memory[tuple[Object, Experiment | None, tuple[Problem, ...]]] = Memory()
+        # what is read out of objects goes with them: it is large
+        self._stages: dict[Name, tuple[Object, StageView]] = {}
+        self._experiments: dict[Name, tuple[Object, ExperimentView]] = {}
+        self._specs: dict[Name, tuple[Object, Experiment | None, tuple[Problem, ...]]] = {}
         self._jobs: Memory[str] = Memory()  # stage UID and attempt -> UID of the Job
         self._disrupted: Memory[bool] = Memory()  # stage UID and attempt
         self._works: Memory[Mapping[str, Work]] = Memory()  # stage UID and attempt -> by the pod's UID
@@ -59,8 +59,8 @@ class Observatory:
         """An experiment and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.EXPERIMENT, namespace, name)
         if obj is None:
-            self._experiments.forget((namespace, name))
-            self._specs.forget((namespace, name))
+            self._experiments.pop((namespace, name), None)
+            self._specs.pop((namespace, name), None)
             return None
         experiment = self._experiment(obj)
         plan, problem = self._plan(namespace, experiment.plan)
@@ -90,7 +90,7 @@ class Observatory:
         """A stage and what stands around it; None where there is none."""
         obj = self._cache.get(Resource.STAGE, namespace, name)
         if obj is None:
-            self._stages.forget((namespace, name))
+            self._stages.pop((namespace, name), None)
             return None
         stage = self._stage(obj)
         current = job_name(name, stage.number)
@@ -163,7 +163,7 @@ class Observatory:
             read: tuple[Experiment | None, tuple[Problem, ...]] = (read_experiment(manifest), ())
         except SpecError as error:
             read = (None, tuple(error.problems))
-        self._specs.put(key, (obj.get("spec") or {}, *read))
+        self._specs[key] = (obj.get("spec") or {}, *read)
         return read
 
     def _plan(self, namespace: str, name: str) -> tuple[PlanDocument | None, str]:
@@ -233,11 +233,7 @@ class Observatory:
             return ()
         attempt, there = (stage.uid, stage.number), {pod.uid for pod in pods}
         seen = self._works.get(attempt) or {}
-        gone = {
-            uid: replace(work, finished=work.finished or now)
-            for uid, work in seen.items()
-            if uid not in there
-        }
+        gone = {uid: replace(work, finished=work.end(now)) for uid, work in seen.items() if uid not in there}
         self._works.put(attempt, gone | {pod.uid: pod.work for pod in pods if pod.work is not None})
         return tuple(gone.values())
 
@@ -278,10 +274,10 @@ class _Sharing:
         return self.observatory.dropping(self.namespace, name)
 
 
-def _kept(memory: Memory[tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:
+def _kept(kept: dict[Name, tuple[Object, Value]], obj: Object, read: Callable[[Object], Value]) -> Value:
     """What was read out of this very object before, or is now."""
     name = name_of(obj)
-    known = memory.get(name)
-    if known is not None and known[0] is obj:
-        return known[1]
-    return memory.put(name, (obj, read(obj)))[1]
+    known = kept.get(name)
+    if known is None or known[0] is not obj:
+        known = kept[name] = (obj, read(obj))
+    return known[1]

@@ -75,10 +75,11 @@ def _of_stage(change: Change, cache: Cache) -> Iterator[Visit]:
 
 
 def _of_plan(change: Change, cache: Cache) -> Iterator[Visit]:
-    """A plan that is new makes its stages look for their owners."""
+    """A plan that is new makes its stages look for their owners, if it is one: anybody may give a ConfigMap the labels."""
     name = text(_labels(change).get(EXPERIMENT_LABEL))
     yield Visit(Key(Resource.EXPERIMENT, change.namespace, name))
-    if change.old is None:
+    named = mapping(cache.get(Resource.EXPERIMENT, change.namespace, name), "status", "plan").get("name")
+    if change.old is None and named == change.name:
         yield from _stages(cache.needs_of(change.namespace, name))
 
 

@@ -304,6 +304,5 @@ class _Course:
         if experiment.suspended:
             return None
         # past it, the ends of what runs bring us here again
-        waits = [remaining(experiment, self.now) or None]
-        waits += [seconds_until(self.retry_at, self.now)] if self.retry_at is not None else []
-        return min((wait for wait in waits if wait is not None), default=None)
+        retry_in = seconds_until(self.retry_at, self.now) if self.retry_at is not None else None
+        return min(filter(None, (remaining(experiment, self.now), retry_in)), default=None)

@@ -77,7 +77,7 @@ def overdue(pods: Iterable[PodView], now: datetime) -> Overdue | None:
         if pod.unprepared is not None:
             message = f"its node gives the pod {pod.name} no volumes or no network: {describe} says why"
             owed.append((pod.unprepared + timedelta(seconds=UNPREPARED_SECONDS), POD_UNPREPARED, message))
-        if pod.due is not None:
+        if pod.due is not None and not pod.over:
             message = (
                 f"the pod {pod.name} is to have ended, and its node does not say so: {describe} names the node; where "
                 "that is off, its taint node.kubernetes.io/out-of-service or its deletion ends the pod"

@@ -103,14 +103,22 @@ class JobView:
 
 @dataclass(frozen=True)
 class Work:
-    """When a pod worked: from `began` on, until `finished` or still."""
+    """When a pod worked: from `began` on, until `finished` or still.
+
+    `due`: when it must have ended. A node that is lost never says when it did.
+    """
 
     began: datetime
     finished: datetime | None = None
+    due: datetime | None = None
+
+    def end(self, now: datetime) -> datetime:
+        """Until when, as far as is known."""
+        return self.finished or min(now, self.due or now)
 
     def seconds(self, now: datetime) -> int:
         """For how long."""
-        return max(0, ((self.finished or now) - self.began) // timedelta(seconds=1))
+        return max(0, (self.end(now) - self.began) // timedelta(seconds=1))
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class PodView:
         began, finished: when it worked.
         stuck: whether it cannot begin to work.
         unprepared: since when its node has it, without volumes or network yet; None where that is past.
-        due: when its grace period ends, where it is being deleted and has not ended.
+        due: when its grace period ends, where it is being deleted.
     """
 
     name: str
@@ -154,7 +162,7 @@ class PodView:
     @property
     def work(self) -> Work | None:
         """When it worked; None where it never has."""
-        return Work(self.began, self.finished) if self.began is not None else None
+        return Work(self.began, self.finished, self.due) if self.began is not None else None
 
     @property
     def exceeded(self) -> bool:
@@ -264,7 +272,7 @@ def view_pod(pod: Object) -> PodView:
         unprepared=prepared.since
         if prepared and prepared.status == "False" and not (over or began)
         else None,
-        due=moment(metadata.get("deletionTimestamp")) if not over else None,
+        due=moment(metadata.get("deletionTimestamp")),
     )
 
 
