@@ -15,6 +15,7 @@ from xstilts.stage import Family
 from xstilts.task import Metric, Task, TaskType
 from xstilts_trainer.data.text_pieces import TextPieces
 from xstilts_trainer.evaluation.generate import FreeChoice, generate
+from xstilts_trainer.models import text_to_text
 from xstilts_trainer.models.backbone import load_backbone
 from xstilts_trainer.models.text_to_text import TextToText
 
@@ -55,6 +56,20 @@ def test_loss_and_gradients(mt5_tokenizer, tied, training):
     assert len(gradients) > 30
     for name, parameter in other.named_parameters():
         torch.testing.assert_close(gradients[name].grad, parameter.grad, atol=1e-5, rtol=0, msg=name)
+
+
+def test_a_mask_as_a_gpu_gets_it_hides_the_same(mt5_tokenizer, monkeypatch):
+    model, batch = TextToText(theirs(mt5_tokenizer), mt5_tokenizer).eval(), a_batch(mt5_tokenizer)
+    found = []
+    for shown in (text_to_text._shown, text_to_text._spread):
+        monkeypatch.setattr(text_to_text, "_shown", shown)
+        choose = FreeChoice(torch.tensor([0]), 1, 4, may_be_empty=False)
+        said = generate(model, batch, choose, 1)
+        found.append((model.loss("t", batch), said.log_probability))
+    for plain, spread in zip(*found, strict=True):
+        torch.testing.assert_close(spread, plain, atol=1e-5, rtol=0)
+    hidden = model.loss("t", {**batch, "attention_mask": torch.ones_like(batch["attention_mask"])})
+    assert abs(hidden - found[0][0]) > 1e-3  # it hides something
 
 
 def test_logits_and_scores(mt5_tokenizer):

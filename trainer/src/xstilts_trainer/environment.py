@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xstilts.errors import Problem, UnavailableError
+
 if TYPE_CHECKING:
     import torch
 
@@ -37,6 +39,29 @@ def device() -> torch.device:
     import torch  # noqa: PLC0415 - see make_deterministic
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_gpu(devices: Path = Path("/dev")) -> None:
+    """See that a torch for GPUs can use the one that the machine gives it, unless CUDA_VISIBLE_DEVICES is empty.
+
+    Raises:
+        UnavailableError: it cannot, since the driver is too old, say. On the CPU a stage would take days and hold the GPU.
+    """
+    import torch  # noqa: PLC0415 - see make_deterministic
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(devices.glob("nvidia[0-9]*"))
+    if not given or torch.version.cuda is None or torch.cuda.is_available():
+        return
+    told = "torch finds none"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call] # torch has no types here
+    except (AssertionError, RuntimeError) as error:  # which says why
+        told = str(error)
+    raise UnavailableError(
+        Problem(
+            "GPU", f"must be one that torch can use: {told} (to compute on the CPU set CUDA_VISIBLE_DEVICES=)"
+        )
+    )
 
 
 def describe_environment() -> dict[str, Any]:

@@ -177,8 +177,13 @@ class TextToText(TaskModel):
 
 
 def _shown(mask: Tensor) -> Tensor:
-    """A mask [B, T] as the model is to take it: on a GPU as [B, 1, 1, T], since of any other transformers asks whether it hides something."""
-    return mask[:, None, None].bool() if mask.is_cuda else mask
+    """A mask [B, T] as transformers is to take it: of one on a GPU it would ask whether it hides anything, and wait."""
+    return _spread(mask) if mask.is_cuda else mask
+
+
+def _spread(mask: Tensor) -> Tensor:
+    """The same for every head and place that looks [B, 1, 1, T], of which nothing is asked."""
+    return mask[:, None, None].bool()
 
 
 def _read_tasks(path: Path) -> tuple[Task, ...]:

@@ -20,7 +20,7 @@ from xstilts.stage import (
     stage_key,
 )
 from xstilts.store import Manifest, Store
-from xstilts_trainer.environment import describe_environment, make_deterministic, threads
+from xstilts_trainer.environment import check_gpu, describe_environment, make_deterministic, threads
 from xstilts_trainer.progress import Progress
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _work(
             return prepare_data(PrepareDataSpec.model_validate(stage.spec), folder)
         case Kind.TRAIN:
             train_spec = TrainSpec.model_validate(stage.spec)
+            check_gpu()
             make_deterministic(threads())
             from xstilts_trainer.stages.train import train  # noqa: PLC0415
             from xstilts_trainer.training.group import Group  # noqa: PLC0415
@@ -136,6 +137,7 @@ def _work(
             return train(train_spec, stage, store, folder, progress, group or Group(), until_written)
         case Kind.EVALUATE:
             evaluate_spec = EvaluateSpec.model_validate(stage.spec)
+            check_gpu()
             make_deterministic(threads())
             from xstilts_trainer.stages.evaluate import evaluate  # noqa: PLC0415
 
