@@ -39,6 +39,9 @@ def test_a_gpu_that_torch_cannot_use_is_said_and_not_passed_over(tmp_path, monke
     assert error.value.exit_code == EXIT_FAILED  # another node's may do
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     check_gpu(tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(torch.version, "cuda", None)  # who installs such a torch wants the CPU
+    check_gpu(tmp_path)
 
 
 def test_the_driver_is_read_as_its_kernel_module_tells_it():
