@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -217,16 +216,19 @@ async def test_neither_a_killed_operator_nor_an_evicted_pod_changes_a_byte(
 
 
 async def training(api: Api) -> Object | None:
-    """A pod that has trained for some seconds, so that there is something to lose."""
+    """A pod whose training has begun and is not near its end, so that there is something to lose."""
+    begun = {
+        stage["metadata"]["name"]
+        for stage in await Experiments(api, DISTURBED).stages()
+        if 0 < stage.get("status", {}).get("progress", {}).get("percent", 0) <= 60
+    }
     pods = await api.get(
         f"/api/v1/namespaces/{DISTURBED}/pods", labelSelector=f"xstilts.dev/kind={Kind.TRAIN.value}"
     )
     for pod in pods["items"]:
         (container,) = pod["status"].get("containerStatuses") or ({"state": {}},)
-        if running := container["state"].get("running"):
-            begun = datetime.fromisoformat(running["startedAt"])
-            if datetime.now(UTC) - begun > timedelta(seconds=14):
-                return dict(pod)
+        if "running" in container["state"] and pod["metadata"]["labels"]["xstilts.dev/stage"] in begun:
+            return dict(pod)
     return None
 
 

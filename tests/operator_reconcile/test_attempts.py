@@ -136,9 +136,14 @@ def test_success_is_a_result_of_this_stage():
     assert verdict(DONE, pod(0, answer=RESULT)) == "succeeded"
     for answer in ("", "{", other, error, RESULT[:-5]):
         assert verdict(DONE, pod(0, answer=answer)) == "failed"
-    assert verdict(DONE) == "failed"
     assert verdict(replace(DONE, pods=2), pod(0, answer=RESULT), pod(0, 1)) == "succeeded"
     assert verdict(replace(DONE, pods=2), pod(0), pod(0, 1, answer=RESULT)) == "failed"
+
+
+def test_a_result_that_is_gone_with_its_pod_is_nobodys_failure():
+    """A node was drained while no operator ran: the stage had done its work."""
+    assert verdict(DONE) == "interrupted"
+    assert verdict(replace(DONE, pods=2), pod(0, 1)) == "interrupted"
 
 
 def test_a_failure_is_told_in_the_words_of_the_stage():

@@ -119,8 +119,9 @@ def gpu_seconds(
 def _completed(key: str, over: Sequence[PodView], *, patient: bool) -> Outcome | None:
     first = next((pod for pod in over if pod.index == 0), None)
     if first is None:
-        lost = Outcome(Verdict.FAILED, "ResultLost", "its first pod is gone, and with it the result")
-        return None if patient else lost
+        # as while no operator ran: the stage has done its work, and its next attempt finds that in the store
+        lost = "its first pod was gone before its result was read"
+        return None if patient else Outcome(Verdict.INTERRUPTED, "ResultLost", lost)
     result = result_in(key, first.answer)
     if result is None or result.outputs_digest is None or result.error is not None:
         message = "it ended well, but said no result of this stage"
