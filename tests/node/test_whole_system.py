@@ -39,7 +39,8 @@ SILENT = {
     "Progress and cost": "xstilts_experiment_remaining_seconds",  # of what has ended
     "Transfer gap by model size": "xstilts_experiment_model_parameters",  # its models' sizes are in no list
 }
-RUNNING = "xstilts_running_stage_progress_ratio > 0"
+# the first that a pod tells may have no time yet
+RUNNING = "xstilts_running_stage_progress_ratio > 0 and xstilts_running_stage_remaining_seconds"
 CLUSTERS_OWN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}  # in every namespace
 
 
