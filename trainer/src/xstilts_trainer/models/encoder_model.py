@@ -13,7 +13,7 @@ from xstilts_trainer.models.backbone import Backbone, load_backbone, save_backbo
 from xstilts_trainer.models.folders import encoder_folder
 from xstilts_trainer.models.heads import Head
 from xstilts_trainer.models.heads_io import load_heads, read_head_specs, save_heads
-from xstilts_trainer.models.packing import Layout, encode_packed, is_packable, is_packed
+from xstilts_trainer.models.packing import Layout, encode_packed, is_packable, is_packed, layout_of
 from xstilts_trainer.models.pooling import Encoded
 from xstilts_trainer.models.task_model import Batch, TaskModel
 from xstilts_trainer.precision import in_fp32
@@ -52,7 +52,7 @@ class EncoderModel(TaskModel):
         """
         shape = batch["input_ids"].shape[:-1]
         flat = {name: tensor.flatten(0, -2) for name, tensor in batch.items() if name in INPUTS}
-        encoded = encode(self.backbone, flat, Layout.of(batch) if is_packed(self.encoder) else None)
+        encoded = encode(self.backbone, flat, layout_of(self.encoder, batch))
         with in_fp32():  # a head costs nothing, and rounded logits would tie
             logits: Tensor = self.heads[task](encoded)
         return logits.view(*shape, *logits.shape[1:])

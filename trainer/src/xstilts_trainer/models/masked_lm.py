@@ -24,7 +24,7 @@ from xstilts_trainer.models.encoder_model import encode
 from xstilts_trainer.models.folders import weight_files
 from xstilts_trainer.models.initialisation import generator_for, initialise
 from xstilts_trainer.models.linear import Linear, linear
-from xstilts_trainer.models.packing import Layout, is_packed
+from xstilts_trainer.models.packing import layout_of
 
 HEAD_NAMES: Final = (  # where a checkpoint's head keeps (dense, norm, bias): XLM-R; BERT and old DeBERTa; DeBERTa v3
     ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
@@ -59,7 +59,7 @@ class MaskedLM(nn.Module):
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits [M, V] of the M positions whose label is not -100, row by row, for inputs and labels [B, T]."""
-        hidden = encode(self.backbone, batch, Layout.of(batch) if is_packed(self.encoder) else None).hidden
+        hidden = encode(self.backbone, batch, layout_of(self.encoder, batch)).hidden
         embeddings = self.encoder.get_input_embeddings().weight
         logits: Tensor = self.head(hidden.flatten(0, 1)[labelled(batch)], embeddings)
         return logits.float()

@@ -76,6 +76,11 @@ class Layout:
         return cls(tokens(batch), offsets, shortest, longest)
 
 
+def layout_of(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Layout | None:
+    """How an encoder's batch is packed; None where it stays padded."""
+    return Layout.of(batch) if is_packed(encoder) else None
+
+
 def encode_packed(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], layout: Layout) -> Tensor:
     """What a packed encoder gives for padded inputs [N, T]: vectors [N, T, H], zero where the mask is."""
     mask = inputs["attention_mask"]
