@@ -75,10 +75,11 @@ def _unfinished(scene: ExperimentScene, settings: Settings, now: datetime) -> De
     if isinstance(plan, Obstacle):
         return _hindered(scene, plan, now)
     retry_at = experiment.retry_failed
-    if retry_at is None or retry_at <= now:
-        retry_at = None
-    else:  # until then it says nothing: whatever failed meanwhile would be before it, again and again
+    if retry_at is not None and retry_at > now:
+        # until then it says nothing: whatever failed meanwhile would be before it, again and again
         scene = replace(scene, experiment=replace(experiment, retry_failed=None))
+    else:
+        retry_at = None
     course = _Course(scene, able, plan, settings, now, retry_at)
     is_new = plan.create is not None or plan.name != experiment.plan
     return course.accepted() if is_new else course.decision()
